@@ -1,0 +1,81 @@
+# Roster: `make run` boots the OS in QEMU, `make test` proves it.
+#
+# Everything that is made lands in build/. What differs between architectures
+# stands in cmd/forge/arch.go (building) and scripts/qemu.sh (running).
+
+ARCH    ?= amd64
+FLAVOUR ?= vm
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo v0.0.0-dev)
+DENSE   ?=
+export ARCH FLAVOUR
+export ROS_BUILD ?= build
+
+out    := $(ROS_BUILD)/$(ARCH)$(if $(filter-out vm,$(FLAVOUR)),-$(FLAVOUR))
+sudo   := $(if $(filter 0,$(shell id -u)),,sudo -E env "PATH=$(PATH)")
+forge   = $(sudo) $(ROS_BUILD)/forge -build $(ROS_BUILD) -arch $(ARCH) -flavour $(FLAVOUR) -version $(VERSION) $(if $(DENSE),-dense)
+
+.DEFAULT_GOAL := help
+.PHONY: help run build iso sizes tools root forge test test-unit test-repro test-vm test-all lint bench clean update generate
+
+##@ Every day
+run: build ## Boot the ISO in QEMU on this terminal; ARCH=arm64, FLAVOUR=metal, FIRMWARE=uefi
+	@scripts/run.sh $(out)
+
+test: lint test-unit test-repro test-vm ## Prove it: lint, unit tests, two equal builds, VM tests
+
+test-unit: tools ## Unit tests: no root, no network, no VM
+	go test ./...
+
+test-vm: build ## Boot the ISO in QEMU and check it from inside and outside
+	scripts/test-vm.sh
+
+test-repro: build ## Build everything a second time and compare the bits
+	@VERSION=$(VERSION) scripts/test-repro.sh
+
+##@ Building
+build: tools root forge ## Build programs, images, OS image, initrd and ISO for ARCH
+	@echo "building $(ARCH) in $(out) (steps with nothing to do are not shown)"
+	@$(forge) build
+
+iso: build ## The same; tells where the ISO is
+	@ls -lh $(out)/roster.iso
+
+sizes: build ## What every image, layer and binary weighs
+	@$(forge) sizes
+
+generate: tools ## Write docs/cli.md and the golden files anew
+	go test ./cmd/ros/ ./internal/containers/ -update
+
+update: ## Forget the Debian package lists and what was resolved from them
+	rm -rf $(ROS_BUILD)/apt
+
+clean: ## Remove everything that was made
+	$(sudo) rm -rf $(ROS_BUILD)
+
+##@ Before a merge
+lint: tools ## gofmt, go vet, staticcheck, shellcheck
+	@scripts/lint.sh
+
+test-all: build ## The VM tests with their slow matrices
+	ROS_TEST_ALL=1 scripts/test-vm.sh
+
+bench: ## Measure beside minimal Debian with Docker; writes docs/benchmarks.md
+	$(MAKE) build DENSE=1
+	$(sudo) go run ./tests/bench
+
+# --- not for typing --------------------------------------------------------
+
+tools:
+	@scripts/tools.sh
+
+root: tools
+	@$(sudo) scripts/build-root.sh $(ROS_BUILD)/root
+
+forge: tools
+	@mkdir -p $(ROS_BUILD)
+	@go build -o $(ROS_BUILD)/forge ./cmd/forge
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## "; print "usage: make TARGET [ARCH=amd64|arm64] [FLAVOUR=vm|metal]" } \
+	  /^##@ /               { print "\n" substr($$0, 5) } \
+	  /^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

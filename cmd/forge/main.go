@@ -1,0 +1,81 @@
+// Command forge builds Roster: programs, service images, the OS image, the
+// initrd and the ISO. It runs on the build machine only, as root, and takes
+// its tools from the build root (scripts/build-root.sh).
+//
+// Every step has a stamp: the hash of all that went into it. A step whose
+// stamp is the same is left out, so a changed service file makes a new OS
+// image but no new service image.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+)
+
+const usage = `usage: forge [flags] VERB
+
+  build      everything: programs, images, OS image, initrd, ISO
+  programs   only our programs, containerd and dockerd
+  images     only the service images
+  sizes      what every image, layer and binary weighs
+
+flags:
+`
+
+func main() {
+	if err := run(os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "forge:", err)
+		if errors.Is(err, errUsage) {
+			os.Exit(2)
+		}
+		os.Exit(1)
+	}
+}
+
+var errUsage = errors.New("wrong usage")
+
+func run(args []string, out io.Writer) error {
+	debug.SetGCPercent(200)
+	flags := flag.NewFlagSet("forge", flag.ContinueOnError)
+	flags.Usage = func() {
+		fmt.Fprint(flags.Output(), usage)
+		flags.PrintDefaults()
+	}
+	archName := flags.String("arch", "amd64", "architecture: "+strings.Join(archNames(), ", "))
+	flavour := flags.String("flavour", "vm", "kernel: vm (Debian's cloud kernel) or metal (the generic one)")
+	version := flags.String("version", "v0.0.0-dev", "version of the OS image")
+	dense := flags.Bool("dense", false, "compress as for a release (slow) instead of fast")
+	buildDir := flags.String("build", "build", "folder for everything that is made")
+	if err := flags.Parse(args); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	arch, ok := arches[*archName]
+	if !ok {
+		return fmt.Errorf("%w: no architecture %q; there are: %s", errUsage, *archName, strings.Join(archNames(), ", "))
+	}
+	if _, ok := arch.Kernel[*flavour]; !ok {
+		return fmt.Errorf("%w: no kernel flavour %q; there are: vm, metal", errUsage, *flavour)
+	}
+	f, err := newForge(out, arch, *flavour, *version, *dense, *buildDir)
+	if err != nil {
+		return err
+	}
+	switch flags.Arg(0) {
+	case "build":
+		return f.steps(f.programs, f.images, f.kernel, f.osImage, f.initrd, f.iso)
+	case "programs":
+		return f.steps(f.programs)
+	case "images":
+		return f.steps(f.programs, f.images)
+	case "sizes":
+		return f.sizes()
+	default:
+		flags.Usage()
+		return fmt.Errorf("%w: no verb %q", errUsage, flags.Arg(0))
+	}
+}

@@ -1,0 +1,292 @@
+package main
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+)
+
+// release is /usr/lib/ros/release.json of the OS image.
+type release struct {
+	Version string `json:"version"`
+	Arch    string `json:"arch"`
+	Flavour string `json:"flavour"`
+	Kernel  string `json:"kernel"`
+}
+
+func (f *forge) kernelDir() string         { return filepath.Join(f.dir, "kernel") }
+func (f *forge) osFile(name string) string { return filepath.Join(f.dir, name) }
+
+// kernel extracts Debian's kernel: vmlinuz and all its modules.
+func (f *forge) kernel() error {
+	debs, err := f.resolved(&recipe{folder: "kernel-" + f.flavour, Packages: []string{f.arch.Kernel[f.flavour]}})
+	if err != nil {
+		return err
+	}
+	var images []deb
+	for _, d := range debs {
+		if strings.HasPrefix(d.Package, "linux-image-") || strings.HasPrefix(d.Package, "linux-modules-") {
+			images = append(images, d)
+		}
+	}
+	return f.once(f.dir, "kernel", hash(images, forgeFormat), func() error {
+		if err := f.fetch(images); err != nil {
+			return err
+		}
+		if err := os.RemoveAll(f.kernelDir()); err != nil {
+			return err
+		}
+		for _, d := range images {
+			if err := f.extract(d, f.kernelDir(), func(p string) bool { return !dropped(p, nil) }); err != nil {
+				return err
+			}
+		}
+		version, err := f.kernelVersion()
+		if err != nil {
+			return err
+		}
+		if err := f.inRoot("depmod", "-b", filepath.Join(f.kernelDir(), "usr"), version); err != nil {
+			return err
+		}
+		return copyFile(filepath.Join(f.kernelDir(), "boot/vmlinuz-"+version), f.osFile("vmlinuz"), 0o644)
+	})
+}
+
+func (f *forge) kernelVersion() (string, error) {
+	dirs, err := filepath.Glob(filepath.Join(f.kernelDir(), "usr/lib/modules/*"))
+	if err != nil || len(dirs) != 1 {
+		return "", fmt.Errorf("expected one kernel below %s, found %d", f.kernelDir(), len(dirs))
+	}
+	return filepath.Base(dirs[0]), nil
+}
+
+// osTree is where everything in the OS image comes from.
+type osPart struct{ from, to string }
+
+func (f *forge) osParts() ([]osPart, error) {
+	recipes, err := f.recipes()
+	if err != nil {
+		return nil, err
+	}
+	var parts []osPart
+	for _, r := range recipes {
+		if r.folder == hostImage {
+			for b := r; b != nil; b = b.from {
+				parts = append([]osPart{{f.layerDir(b), ""}}, parts...) // the root before what goes into it
+			}
+			continue
+		}
+		parts = append(parts,
+			osPart{f.layerDir(r), "usr/lib/ros/layers/" + r.folder},
+			osPart{filepath.Join(f.shared, "images", r.folder+".json"), "usr/lib/ros/images/" + r.folder + ".json"})
+	}
+	bin := filepath.Join(f.shared, "bin")
+	for _, p := range []string{"init", "rosd", "containerd", "containerd-shim-runc-v2"} {
+		parts = append(parts, osPart{filepath.Join(bin, p), "usr/lib/ros/" + p})
+	}
+	return append(parts,
+		osPart{filepath.Join(bin, "ros"), "usr/bin/ros"},
+		osPart{filepath.Join(f.top, "os-services"), "usr/lib/ros/os-services"},
+		osPart{filepath.Join(f.kernelDir(), "usr/lib/modules"), "usr/lib/modules"}), nil
+}
+
+// mountPoints exist in the read-only root for what is mounted at boot.
+var mountPoints = []string{"dev", "etc", "home", "media", "mnt", "opt", "proc", "root", "run", "state", "sys", "tmp", "var"}
+
+// osImage makes os.img: EROFS followed by its verity tree. boot.json beside it
+// says how to boot it.
+func (f *forge) osImage() error {
+	parts, err := f.osParts()
+	if err != nil {
+		return err
+	}
+	key := []any{f.version, f.dense, forgeFormat, f.arch.Name, runtime.Version()}
+	for _, p := range parts {
+		h, err := f.partHash(p)
+		if err != nil {
+			return err
+		}
+		key = append(key, p.to, h)
+	}
+	return f.once(f.dir, "OS image", hash(key...), func() error {
+		tree := f.osFile("tree")
+		if err := f.assemble(tree, parts); err != nil {
+			return err
+		}
+		return f.seal(tree)
+	})
+}
+
+// partHash is the hash of a part; of a layer and of the kernel it is the stamp,
+// which says the same and is quick to read.
+func (f *forge) partHash(p osPart) (string, error) {
+	stamp := filepath.Join(f.shared, "stamps", "image "+filepath.Base(p.from))
+	if filepath.Base(p.from) == "modules" {
+		stamp = filepath.Join(f.dir, "stamps", "kernel")
+	} else if filepath.Base(filepath.Dir(p.from)) != "layers" {
+		return hashTree(p.from)
+	}
+	text, err := os.ReadFile(stamp)
+	return string(text), err
+}
+
+// assemble hard-links the parts into one tree, the same content to the same
+// inode: a library that the host and ten images carry is in the OS image, and
+// later in memory, once.
+func (f *forge) assemble(tree string, parts []osPart) error {
+	if err := os.RemoveAll(tree); err != nil {
+		return err
+	}
+	seen := map[string]string{}
+	for _, p := range parts {
+		if err := linkTree(p.from, filepath.Join(tree, p.to), seen); err != nil {
+			return err
+		}
+	}
+	for _, d := range mountPoints {
+		if err := os.MkdirAll(filepath.Join(tree, d), 0o755); err != nil {
+			return err
+		}
+	}
+	for name, to := range map[string]string{
+		"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64",
+		"usr/sbin/poweroff": "../bin/ros", "usr/sbin/reboot": "../bin/ros", "usr/sbin/halt": "../bin/ros", "usr/sbin/shutdown": "../bin/ros",
+	} {
+		if err := relink(to, filepath.Join(tree, name)); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(tree, "usr/lib64"), 0o755); err != nil {
+		return err
+	}
+	kernel, err := f.kernelVersion()
+	if err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(release{f.version, f.arch.Name, f.flavour, kernel}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(tree, "usr/lib/ros/release.json"), append(text, '\n'), 0o644)
+}
+
+// linkTree links a file or a folder. seen maps content and metadata to the
+// first file that had them.
+func linkTree(from, to string, seen map[string]string) error {
+	return filepath.WalkDir(from, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, p)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, rel)
+		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		switch {
+		case d.IsDir():
+			return copyDir(target, info)
+		case info.Mode()&fs.ModeSymlink != 0:
+			link, err := os.Readlink(p)
+			if err != nil {
+				return err
+			}
+			return relink(link, target)
+		}
+		h, err := fileHash(p)
+		if err != nil {
+			return err
+		}
+		id := hash(h, info.Mode(), owner(info))
+		if first, ok := seen[id]; ok {
+			p = first
+		} else {
+			seen[id] = target
+		}
+		if err := os.Remove(target); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return os.Link(p, target)
+	})
+}
+
+var rootHashLine = regexp.MustCompile(`Root hash:\s+([0-9a-f]{64})`)
+
+// seal turns the tree into os.img. Identifiers and the salt are constants:
+// nothing here is secret, and two builds must give the same bits.
+func (f *forge) seal(tree string) error {
+	img := f.osFile("os.img")
+	if err := os.Remove(img); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	compress := []string{"-zlz4hc,9", "-C65536"}
+	if f.dense {
+		compress = []string{"-zzstd,15", "-C131072"}
+	}
+	mkfs := append([]string{"mkfs.erofs", "--quiet", fmt.Sprintf("-T%d", epoch), "-U", "7e3c7d2a-52f1-4a53-8d0b-3a5b0a6f0001", "-L", "ROSTER_OS"}, compress...)
+	if err := f.inRoot(append(mkfs, img, tree)...); err != nil {
+		return err
+	}
+	info, err := os.Stat(img)
+	if err != nil {
+		return err
+	}
+	offset := (info.Size() + 4095) / 4096 * 4096
+	if err := os.Truncate(img, offset); err != nil {
+		return err
+	}
+	out, err := f.rootOutput("veritysetup", "format", "--hash=sha256", "--data-block-size=4096", "--hash-block-size=4096",
+		fmt.Sprintf("--data-blocks=%d", offset/4096), fmt.Sprintf("--hash-offset=%d", offset),
+		"--salt="+hex.EncodeToString([]byte("roster")), "--uuid=7e3c7d2a-52f1-4a53-8d0b-3a5b0a6f0002", img, img)
+	if err != nil {
+		return err
+	}
+	m := rootHashLine.FindSubmatch(out)
+	if m == nil {
+		return fmt.Errorf("veritysetup told no root hash: %s", out)
+	}
+	boot := bootInfo{
+		Kernel: "vmlinuz", Initrd: "initrd.img", OSImage: "os.img", ISO: "roster.iso", RootHash: string(m[1]), HashOffset: offset,
+		Cmdline: fmt.Sprintf("ros.image=LABEL=%s:/roster/os.img ros.slot=iso ros.roothash=%s ros.hashoffset=%d", isoLabel, m[1], offset),
+		Console: f.arch.Console,
+	}
+	text, err := json.MarshalIndent(boot, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(f.osFile("boot.json"), append(text, '\n'), 0o644)
+}
+
+// bootInfo is boot.json: what a boot loader, or QEMU in its place, must know.
+type bootInfo struct {
+	Kernel     string `json:"kernel"` // file names are beside boot.json
+	Initrd     string `json:"initrd"`
+	OSImage    string `json:"os_image"`
+	ISO        string `json:"iso"`
+	RootHash   string `json:"root_hash"`
+	HashOffset int64  `json:"hash_offset"`
+	Cmdline    string `json:"cmdline"`
+	Console    string `json:"console"`
+}
+
+func (f *forge) bootInfo() (bootInfo, error) {
+	var b bootInfo
+	text, err := os.ReadFile(f.osFile("boot.json"))
+	if err != nil {
+		return b, err
+	}
+	return b, json.Unmarshal(text, &b)
+}

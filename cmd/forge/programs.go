@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"runtime"
+)
+
+// program is one Go program of the OS image. All of them are static.
+type program struct {
+	name   string // of the binary in build/<arch>/bin
+	module string // folder of its go.mod
+	pkg    string
+	tags   string
+	flags  string // more -ldflags
+}
+
+// theirs are built from other people's modules, each with a go.mod of its own.
+var theirs = []program{
+	{name: "containerd", module: "images/containerd", pkg: "./cmd/containerd"},
+	{name: "containerd-shim-runc-v2", module: "images/containerd", pkg: "./cmd/containerd-shim-runc-v2"},
+	{name: "dockerd", module: "images/docker", pkg: "github.com/moby/moby/v2/cmd/dockerd", tags: "netgo osusergo",
+		flags: "-X github.com/moby/moby/v2/dockerversion.Version=29.0.0-ros"},
+}
+
+var ours = []program{
+	{name: "init", module: ".", pkg: "./init"},
+	{name: "rosd", module: ".", pkg: "./cmd/rosd"},
+	{name: "ros", module: ".", pkg: "./cmd/ros"},
+}
+
+// programs builds all of them. The Go tool knows by itself what changed in
+// ours; theirs take seconds merely to look at, so a stamp guards them.
+func (f *forge) programs() error {
+	for _, p := range theirs {
+		source, err := hashTree(filepath.Join(f.top, p.module))
+		if err != nil {
+			return err
+		}
+		if p.module == "images/docker" { // its image.yml and rootfs are no source
+			if source, err = f.moduleHash(p.module); err != nil {
+				return err
+			}
+		}
+		key := hash(source, p, runtime.Version())
+		if err := f.once(f.shared, "program "+p.name, key, func() error { return f.goBuild(p) }); err != nil {
+			return err
+		}
+	}
+	for _, p := range ours {
+		if err := f.goBuild(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// moduleHash hashes only what the Go tool reads of a module without packages.
+func (f *forge) moduleHash(module string) (string, error) {
+	mod, err := fileHash(filepath.Join(f.top, module, "go.mod"))
+	if err != nil {
+		return "", err
+	}
+	sum, err := fileHash(filepath.Join(f.top, module, "go.sum"))
+	return hash(mod, sum), err
+}
+
+func (f *forge) goBuild(p program) error {
+	args := []string{"-C", p.module, "build", "-trimpath", "-buildvcs=false", "-mod=readonly",
+		"-tags", p.tags, "-ldflags", "-s -w -buildid= " + p.flags,
+		"-o", filepath.Join(f.shared, "bin", p.name), p.pkg}
+	_, err := f.output([]string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + f.arch.Name}, "go", args...)
+	if err != nil {
+		return fmt.Errorf("cannot build %s: %w", p.name, err)
+	}
+	return nil
+}

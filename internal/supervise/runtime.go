@@ -1,0 +1,109 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rosteros/ros/internal/compose"
+)
+
+// Runtime starts and finds containers. Package containers implements it over
+// containerd; tests use a fake.
+//
+// It never retries and keeps no policy: that is what this package is for.
+// When containerd is down, calls fail with an error marked by Down, or wait
+// for it to come back within their context. An error that the next try cannot
+// heal, such as a missing image, is marked by Permanent. Any other error of
+// Start counts as a run that failed, and the restart policy decides.
+type Runtime interface {
+	// Start makes the container of a service anew (a leftover of the same name
+	// is removed first), starts it and returns its task.
+	Start(ctx context.Context, svc compose.Service) (Task, error)
+
+	// Running lists the tasks that exist now, by service name, also those that
+	// ended while no rosd was there to see it (their Exited is closed
+	// already). rosd calls it once when it starts and adopts what it finds.
+	Running(ctx context.Context) (map[string]Task, error)
+
+	// Remove deletes the stopped container of a service and its writable
+	// layer. A container that does not exist is no error.
+	Remove(ctx context.Context, service string) error
+
+	// DefinitionHash identifies a definition and the image it names; see
+	// Task.Hash.
+	DefinitionHash(svc compose.Service) (string, error)
+
+	// Spec is the OCI runtime spec that Start would use, as JSON.
+	Spec(svc compose.Service) ([]byte, error)
+}
+
+// Task is a started container.
+type Task interface {
+	Pid() int
+	StartedAt() time.Time
+
+	// Hash identifies the definition and the image that the task was started
+	// with; it equals DefinitionHash of an unchanged service.
+	Hash() string
+
+	// Exited is closed when the process has ended. It survives a containerd
+	// restart: the implementation reconnects and asks again.
+	Exited() <-chan struct{}
+
+	// ExitCode is the status of the ended process; 128+n after signal n, as a
+	// shell says it. It is 255 when the shim died and nobody knows.
+	ExitCode() int
+
+	// Signal sends a signal to the main process, or to all of them.
+	Signal(ctx context.Context, signal string, all bool) error
+
+	// Exec runs argv beside the main process, for health checks. The output
+	// is at most the last 4 KiB of stdout and stderr together.
+	Exec(ctx context.Context, argv []string, timeout time.Duration) (exitCode int, output string, err error)
+
+	// Delete removes the ended task and container from containerd.
+	Delete(ctx context.Context) error
+}
+
+// Down marks an error of a Runtime or a Task as "containerd does not answer";
+// the text stays as it is. Down(nil) is nil.
+func Down(err error) error { return mark(err, classDown) }
+
+// IsDown says whether containerd did not answer, so that the call is worth
+// repeating and says nothing about the service.
+func IsDown(err error) bool { return hasClass(err, classDown) }
+
+// Permanent marks an error that trying again cannot heal; the text stays as it
+// is. Permanent(nil) is nil.
+func Permanent(err error) error { return mark(err, classPermanent) }
+
+// IsPermanent says whether the service cannot start until somebody changes
+// something.
+func IsPermanent(err error) bool { return hasClass(err, classPermanent) }
+
+type class int
+
+const (
+	classDown class = iota + 1
+	classPermanent
+)
+
+type classified struct {
+	error
+	class class
+}
+
+func (c classified) Unwrap() error { return c.error }
+
+func mark(err error, c class) error {
+	if err == nil {
+		return nil
+	}
+	return classified{err, c}
+}
+
+func hasClass(err error, c class) bool {
+	var marked classified
+	return errors.As(err, &marked) && marked.class == c
+}

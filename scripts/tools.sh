@@ -1,0 +1,31 @@
+#!/bin/sh
+# Installs what the build needs on the host, once: everything else comes from the
+# build root. Says what it installs; silent when there is nothing to do.
+set -eu
+
+missing=
+need() { # need PROGRAM-OR-FILE PACKAGE
+	case $1 in
+	/*) [ -e "$1" ] ;;
+	*) command -v "$1" >/dev/null 2>&1 ;;
+	esac || missing="$missing $2"
+}
+need git git
+need mmdebstrap mmdebstrap
+need dpkg-deb dpkg
+need /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
+need ssh openssh-client
+need shellcheck shellcheck
+
+if ! command -v go >/dev/null 2>&1; then
+	echo "tools: Go is missing. Install Go 1.26 or newer from go.dev, then run make again." >&2
+	exit 1
+fi
+[ -n "$missing" ] || exit 0
+
+echo "installing on this machine:$missing"
+sudo=
+[ "$(id -u)" = 0 ] || sudo=sudo
+$sudo apt-get update -qq
+# shellcheck disable=SC2086 # a list of words
+DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null
