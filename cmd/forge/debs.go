@@ -38,7 +38,7 @@ func (f *forge) aptOptions() []string {
 // a build folder stands for one state of Debian. `make update` asks anew.
 func (f *forge) aptUpdate() error {
 	dir := filepath.Join(f.build, "apt", f.arch.Name)
-	for _, d := range []string{"lists/partial", "archives/partial"} {
+	for _, d := range []string{"lists/partial", "archives/partial", "none/partial"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return err
 		}
@@ -54,12 +54,15 @@ func (f *forge) aptUpdate() error {
 	})
 }
 
-// resolve asks apt for the packages and all they depend on, in name order.
-func (f *forge) resolve(packages []string) ([]deb, error) {
+// resolve asks apt for the packages and all they depend on, in name order. A
+// package that is left out takes along what only it depends on.
+func (f *forge) resolve(packages, leaveOut []string) ([]deb, error) {
 	if len(packages) == 0 {
 		return nil, nil
 	}
 	args := append([]string{"apt-get", "install", "--print-uris", "-y"}, f.aptOptions()...)
+	// apt says nothing of packages that it finds in its archives.
+	args = append(args, "-o", "Dir::Cache::archives="+filepath.Join(f.build, "apt", f.arch.Name, "none"))
 	out, err := f.rootOutput(append(args, packages...)...)
 	if err != nil {
 		return nil, fmt.Errorf("cannot resolve %s: %w", strings.Join(packages, " "), err)
@@ -78,7 +81,78 @@ func (f *forge) resolve(packages []string) ([]deb, error) {
 		debs = append(debs, deb{Package: name, File: fields[1]})
 	}
 	slices.SortFunc(debs, func(a, b deb) int { return strings.Compare(a.Package, b.Package) })
-	return debs, nil
+	return f.without(debs, packages, leaveOut)
+}
+
+// without keeps the packages that are reached from roots by dependencies
+// without passing through one that is left out.
+func (f *forge) without(debs []deb, roots, leaveOut []string) ([]deb, error) {
+	if len(leaveOut) == 0 {
+		return debs, nil
+	}
+	args := append([]string{"apt-cache", "show", "--no-all-versions"}, f.aptOptions()...)
+	for _, d := range debs {
+		args = append(args, d.Package)
+	}
+	out, err := f.rootOutput(args...)
+	if err != nil {
+		return nil, err
+	}
+	needs := dependencies(string(out))
+	reached := map[string]bool{}
+	var visit func(name string)
+	visit = func(name string) {
+		if reached[name] || slices.Contains(leaveOut, name) {
+			return
+		}
+		reached[name] = true
+		for _, need := range needs[name] {
+			visit(need)
+		}
+	}
+	for _, name := range roots {
+		visit(name)
+	}
+	return slices.DeleteFunc(debs, func(d deb) bool { return !reached[d.Package] }), nil
+}
+
+// dependencies reads what apt-cache show prints: for each package the packages
+// that may serve its Depends and Pre-Depends. Names that only are provided
+// stand for those that provide them.
+func dependencies(show string) map[string][]string {
+	needs, provided := map[string][]string{}, map[string][]string{}
+	for stanza := range strings.SplitSeq(show, "\n\n") {
+		fields := map[string]string{}
+		for line := range strings.Lines(stanza) {
+			if key, value, ok := strings.Cut(line, ": "); ok && !strings.HasPrefix(line, " ") {
+				fields[key] = strings.TrimSpace(value)
+			}
+		}
+		name := fields["Package"]
+		needs[name] = packageNames(fields["Depends"] + "," + fields["Pre-Depends"])
+		for _, p := range packageNames(fields["Provides"]) {
+			provided[p] = append(provided[p], name)
+		}
+	}
+	for name, list := range needs {
+		for _, need := range list {
+			needs[name] = append(needs[name], provided[need]...)
+		}
+	}
+	return needs
+}
+
+// packageNames are the names of a dependency field, without versions and
+// architectures, alternatives side by side.
+func packageNames(field string) []string {
+	var names []string
+	for _, part := range strings.FieldsFunc(field, func(r rune) bool { return r == ',' || r == '|' }) {
+		if words := strings.Fields(part); len(words) > 0 {
+			name, _, _ := strings.Cut(words[0], ":")
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // fetch downloads what is not in the archives folder yet.

@@ -176,7 +176,7 @@ const forgeFormat = "3"
 // resolved is resolve with a memory: asking apt takes a second for each image.
 func (f *forge) resolved(r *recipe) ([]deb, error) {
 	cache := filepath.Join(f.build, "apt", f.arch.Name, "stamps", "resolved "+r.folder)
-	key := hash(r.Packages)
+	key := hash(r.Packages, r.LeaveOut)
 	if text, err := os.ReadFile(cache); err == nil {
 		var old struct {
 			Key  string
@@ -186,7 +186,7 @@ func (f *forge) resolved(r *recipe) ([]deb, error) {
 			return old.Debs, nil
 		}
 	}
-	debs, err := f.resolve(r.Packages)
+	debs, err := f.resolve(r.Packages, r.LeaveOut)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,9 @@ import (
 	"strings"
 )
 
+// The password field is "*": no password fits. "!" would mean a locked account,
+// which sshd refuses whatever key is offered.
+//
 // addUsers appends the users and groups of a recipe to etc/passwd, etc/group
 // and etc/shadow. A layer hides the files of the layers below it, so it starts
 // from the nearest copy below.
@@ -20,7 +23,7 @@ func (f *forge) addUsers(r *recipe, target string) error {
 	passwd, shadow, groups := f.account(r, "etc/passwd"), f.account(r, "etc/shadow"), f.account(r, "etc/group")
 	for _, u := range r.Users {
 		passwd = append(passwd, fmt.Sprintf("%s:x:%d:%d:%s:%s:%s", u.Name, u.UID, u.GID, u.Gecos, u.Home, u.Shell))
-		shadow = append(shadow, u.Name+":!*:20089:0:99999:7:::")
+		shadow = append(shadow, u.Name+":*:20089:0:99999:7:::")
 		if !slices.ContainsFunc(r.Groups, func(g group) bool { return g.GID == u.GID }) && !hasGID(groups, u.GID) {
 			groups = append(groups, fmt.Sprintf("%s:x:%d:", u.Name, u.GID))
 		}

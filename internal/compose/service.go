@@ -11,7 +11,7 @@
 // and compares. That loader does not run on the machine: it stops at the first
 // fault and says no line, leaves parts of what it does not know unsaid, and
 // costs every program that links it more to start than all service files cost
-// to read here (docs/decisions/compose-reader.md).
+// to read here (docs/decisions/0005-own-reader-of-service-files.md).
 package compose
 
 import "time"

@@ -18,7 +18,8 @@ import (
 // Start counts as a run that failed, and the restart policy decides.
 type Runtime interface {
 	// Start makes the container of a service anew (a leftover of the same name
-	// is removed first), starts it and returns its task.
+	// is removed first), starts it and returns its task. When it fails, also
+	// because ctx has ended, it leaves nothing behind.
 	Start(ctx context.Context, svc compose.Service) (Task, error)
 
 	// Running lists the tasks that exist now, by service name, also those that

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+)
+
+func (a *app) completionVerb() *cli.Command {
+	return &cli.Command{
+		Name:     "completion",
+		Usage:    "print what makes a shell complete verbs and service names",
+		Category: "This program",
+		Metadata: examples("source <(ros completion bash)"),
+		Commands: []*cli.Command{{
+			Name:     "bash",
+			Usage:    "print the completion script for bash",
+			Metadata: examples("source <(ros completion bash)", "ros completion bash > /usr/share/bash-completion/completions/ros"),
+			Action: func(_ context.Context, cmd *cli.Command) error {
+				if err := noArguments(cmd); err != nil {
+					return err
+				}
+				_, err := io.WriteString(a.stdout, bashCompletion(cmd.Root()))
+				return err
+			},
+		}},
+	}
+}
+
+// bashCompletion is a script that knows the tree of verbs by heart and asks
+// ros for the names of services. It needs nothing but bash.
+func bashCompletion(root *cli.Command) string {
+	var cases strings.Builder
+	writeCases(&cases, root, root.Name)
+	return fmt.Sprintf(bashTemplate, cases.String())
+}
+
+// writeCases writes one case per command: what can follow it.
+func writeCases(b *strings.Builder, cmd *cli.Command, path string) {
+	var words []string
+	for _, sub := range cmd.VisibleCommands() {
+		words = append(words, sub.Name)
+	}
+	var flags, takeValue []string
+	for _, f := range cmd.VisibleFlags() {
+		for _, name := range f.Names() {
+			flags = append(flags, dashed(name))
+			if doc, ok := f.(cli.DocGenerationFlag); ok && doc.TakesValue() {
+				takeValue = append(takeValue, dashed(name))
+			}
+		}
+	}
+	names := ""
+	if strings.Contains(cmd.ArgsUsage, "NAME") {
+		names = "yes"
+	}
+	fmt.Fprintf(b, "        %q) verbs=%q flags=%q values=%q names=%q ;;\n",
+		path, strings.Join(words, " "), strings.Join(flags, " "), strings.Join(takeValue, " "), names)
+	for _, sub := range cmd.VisibleCommands() {
+		writeCases(b, sub, path+" "+sub.Name)
+	}
+}
+
+const bashTemplate = `# Completion of ros for bash. Printed by "ros completion bash".
+
+_ros_tree() {
+    case "$1" in
+%s        *) return 1 ;;
+    esac
+}
+
+_ros() {
+    local verbs flags values names
+    local at=ros word i cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}"
+    _ros_tree "$at"
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word="${COMP_WORDS[i]}"
+        [[ "$at $word" == "ros s" ]] && word=service
+        _ros_tree "$at $word" && at="$at $word"
+    done
+    COMPREPLY=()
+    if [[ "$cur" != -* && " $values " == *" $prev "* && "$prev" == -* ]]; then
+        if [[ "$prev" == --svg ]]; then
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        fi
+        return
+    fi
+    if [[ "$cur" == -* ]]; then
+        verbs="$flags"
+    elif [[ -n "$names" ]]; then
+        verbs="$(ros service ps -q 2>/dev/null)"
+    fi
+    mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$cur")
+}
+
+complete -F _ros ros
+`

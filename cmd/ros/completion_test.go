@@ -1,0 +1,57 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestCompletionScript(t *testing.T) {
+	got := newApp(t, nil).try("ros completion bash")
+	if got.code != 0 || got.err != "" {
+		t.Fatalf("ros completion bash ends with %d, %q", got.code, got.err)
+	}
+	golden(t, "testdata/completion.bash", got.out)
+}
+
+// The script does in bash what it is for. "ros" is a function here that knows
+// three services.
+func TestCompletionInBash(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "ros")
+	if err := os.WriteFile(script, []byte(newApp(t, nil).try("ros completion bash").out), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ line, want string }{
+		{"ros st", "status"},
+		{"ros s", "status service shutdown"},
+		{"ros service re", "restart"},
+		{"ros s pl", "plan"},
+		{"ros service stop n", "network ntp"},
+		{"ros service stop -t 3 ntp net", "network"},
+		{"ros service stop --t", "--timeout"},
+		{"ros service stop -t ", ""},
+		{"ros service logs -f sys", "syslog"},
+		{"ros os v", "version"},
+		{"ros completion ", "bash"},
+		{"ros service ps --j", "--json"},
+		{"ros poweroff --f", "--force"},
+	} {
+		t.Run(tt.line, func(t *testing.T) {
+			words := strings.Split(tt.line, " ")
+			out, err := exec.Command("bash", append([]string{"-c", `
+				ros() { [[ "$*" == "service ps -q" ]] && printf '%s\n' network ntp syslog; }
+				source "$1"; shift
+				COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+				_ros
+				echo "${COMPREPLY[*]}"`, "bash", script}, words...)...).CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			if got := strings.TrimSpace(string(out)); got != tt.want {
+				t.Errorf("%q completes to %q, want %q", tt.line, got, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,41 @@
+// Command ros is the operator's hand on the machine: it shows what runs and
+// why, starts and stops services, reads their logs and turns the power off.
+//
+// It asks rosd over its control socket, PID 1 over its own (power), and reads
+// files where files are the truth (logs, the release, the record of a boot
+// that did not reach rosd). It decides nothing and keeps nothing. It never
+// talks to containerd.
+//
+// There is one file per verb. Called by the name poweroff, reboot, halt or
+// shutdown it is that verb alone.
+package main
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/rosteros/ros/internal/bootlog"
+	"github.com/rosteros/ros/internal/control"
+	"github.com/rosteros/ros/internal/initctl"
+	"github.com/rosteros/ros/internal/servicelog"
+)
+
+func main() {
+	cli.HelpPrinter = printHelp
+	a := &app{
+		stdout:     os.Stdout,
+		stderr:     os.Stderr,
+		color:      wantsColor(os.Stdout, os.Getenv),
+		now:        time.Now,
+		loc:        time.Local,
+		socket:     control.Socket,
+		initSocket: initctl.Socket,
+		logDir:     servicelog.Dir,
+		release:    releaseFile,
+		bootRecord: bootlog.Path,
+	}
+	os.Exit(a.run(context.Background(), os.Args))
+}

@@ -1,0 +1,14 @@
+package main
+
+import "github.com/urfave/cli/v3"
+
+// osVerb is the group of verbs about the OS image.
+func (a *app) osVerb() *cli.Command {
+	return &cli.Command{
+		Name:     "os",
+		Usage:    "the OS image that runs",
+		Category: "The machine",
+		Metadata: examples("ros os version"),
+		Commands: []*cli.Command{a.osVersionVerb()},
+	}
+}

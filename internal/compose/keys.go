@@ -1,0 +1,323 @@
+package compose
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rosteros/ros/internal/yamldoc"
+)
+
+// setter reads the value of one key into a service.
+type setter func(*reader, *Service, yamldoc.Value)
+
+// supported is every key a service of the OS may have. docs/service-file.md
+// has the same list for people; a test holds the two together.
+var supported = map[string]setter{
+	"image":       (*reader).image,
+	"entrypoint":  func(r *reader, s *Service, v yamldoc.Value) { s.Entrypoint = r.command(v) },
+	"command":     func(r *reader, s *Service, v yamldoc.Value) { s.Command = r.command(v) },
+	"environment": (*reader).environment,
+	"working_dir": (*reader).workingDir,
+	"user":        func(r *reader, s *Service, v yamldoc.Value) { s.User, _ = r.word(v) },
+	"group_add":   (*reader).groupAdd,
+	"hostname":    (*reader).hostname,
+	"tty":         func(r *reader, s *Service, v yamldoc.Value) { s.TTY, _ = r.boolean(v) },
+	"labels":      (*reader).labels,
+
+	"network_mode":  func(r *reader, s *Service, v yamldoc.Value) { s.NetworkMode, _ = r.oneOf(v, "host", "none") },
+	"pid":           func(r *reader, s *Service, v yamldoc.Value) { s.PidMode, _ = r.oneOf(v, "host") },
+	"ipc":           func(r *reader, s *Service, v yamldoc.Value) { s.IpcMode, _ = r.oneOf(v, "host") },
+	"uts":           func(r *reader, s *Service, v yamldoc.Value) { s.UtsMode, _ = r.oneOf(v, "host") },
+	"cgroup":        (*reader).cgroup,
+	"privileged":    func(r *reader, s *Service, v yamldoc.Value) { s.Privileged, _ = r.boolean(v) },
+	"cap_add":       func(r *reader, s *Service, v yamldoc.Value) { s.CapAdd = r.capabilities(v) },
+	"cap_drop":      func(r *reader, s *Service, v yamldoc.Value) { s.CapDrop = r.capabilities(v) },
+	"security_opt":  (*reader).securityOpt,
+	"read_only":     func(r *reader, s *Service, v yamldoc.Value) { s.ReadOnly, _ = r.boolean(v) },
+	"volumes":       (*reader).serviceVolumes,
+	"tmpfs":         (*reader).tmpfs,
+	"devices":       (*reader).devices,
+	"sysctls":       (*reader).sysctls,
+	"ulimits":       (*reader).ulimits,
+	"mem_limit":     (*reader).memLimit,
+	"pids_limit":    (*reader).pidsLimit,
+	"cpus":          (*reader).cpus,
+	"cpu_shares":    func(r *reader, s *Service, v yamldoc.Value) { s.CPUShares, _ = r.integer(v, 2, 262144) },
+	"oom_score_adj": (*reader).oomScoreAdj,
+	"deploy":        (*reader).deploy,
+
+	"depends_on":        (*reader).dependsOn,
+	"healthcheck":       (*reader).healthcheck,
+	"restart":           (*reader).restart,
+	"stop_signal":       (*reader).stopSignal,
+	"stop_grace_period": func(r *reader, s *Service, v yamldoc.Value) { s.StopGracePeriod, _ = r.duration(v, 0) },
+	"logging":           (*reader).logging,
+}
+
+// known are the keys that a misspelt one may have meant.
+var known = append(names(supported), "x-ros")
+
+// refused is every other key of a Compose service and why a service of the OS
+// cannot have it.
+var refused = map[string]string{
+	"annotations":         `use "labels"`,
+	"attach":              "there is no terminal to attach to",
+	"blkio_config":        "block I/O is not limited",
+	"build":               "images of the OS are built with the OS, others are pulled",
+	"cgroup_parent":       "every service has its own cgroup, /services/NAME",
+	"configs":             `bind-mount the file with "volumes"`,
+	"container_name":      "the container has the name of the service",
+	"cpu_count":           `use "cpus"`,
+	"cpu_percent":         `use "cpus"`,
+	"cpu_period":          `use "cpus"`,
+	"cpu_quota":           `use "cpus"`,
+	"cpu_rt_period":       "realtime scheduling is not handed out by cgroup",
+	"cpu_rt_runtime":      "realtime scheduling is not handed out by cgroup",
+	"cpuset":              `use "cpus" or "cpu_shares"`,
+	"credential_spec":     "it is for Windows containers",
+	"develop":             "it is for development with docker compose",
+	"device_cgroup_rules": `list the devices under "devices"`,
+	"dns":                 "services of the OS use the resolv.conf of the machine",
+	"dns_opt":             "services of the OS use the resolv.conf of the machine",
+	"dns_search":          "services of the OS use the resolv.conf of the machine",
+	"dockerfile":          "images of the OS are built with the OS, others are pulled",
+	"domainname":          `use "hostname"`,
+	"env_file":            `write the values under "environment"`,
+	"expose":              "services of the OS use the network of the machine; a port needs no key",
+	"extends":             "a service file stands alone; within it, use YAML anchors",
+	"external_links":      "services of the OS use the network of the machine",
+	"extra_hosts":         "services of the OS use the hosts file of the machine",
+	"gpus":                `list the devices under "devices"`,
+	"init":                "the program of the image is process 1 of the container and has to be fit for that",
+	"isolation":           "it is for Windows containers",
+	"label_file":          `write them under "labels"`,
+	"links":               `services of the OS use the network of the machine; for the order use "depends_on"`,
+	"log_driver":          `logs are files; "logging" bounds them`,
+	"log_opt":             `use "logging"`,
+	"mac_address":         "services of the OS use the network of the machine",
+	"mem_reservation":     `use "mem_limit"`,
+	"mem_swappiness":      `use "mem_limit"`,
+	"memswap_limit":       `use "mem_limit"`,
+	"models":              "it is for docker compose",
+	"net":                 `use "network_mode"`,
+	"networks":            `services of the OS use the network of the machine ("network_mode": "host" or "none")`,
+	"oom_kill_disable":    `use "oom_score_adj"`,
+	"platform":            "images of the OS are those of the machine's architecture",
+	"ports":               "services of the OS use the network of the machine; a port needs no key",
+	"post_start":          `use another service that has this one under "depends_on"`,
+	"pre_start":           `use a one-shot service and "depends_on"`,
+	"pre_stop":            `use "stop_signal" and "stop_grace_period"`,
+	"profiles":            "a service that should not run does not belong in the file",
+	"provider":            "it is for docker compose",
+	"pull_policy":         "images of the OS are not pulled",
+	"pull_refresh_after":  "images of the OS are not pulled",
+	"runtime":             "every service runs with the runtime of the OS",
+	"scale":               "a service of the OS runs once",
+	"secrets":             `bind-mount the file with "volumes"`,
+	"shm_size":            `mount a tmpfs on /dev/shm with "volumes"`,
+	"stdin_open":          "there is no terminal to read from",
+	"storage_opt":         "the writable layer is in memory",
+	"umask":               "set it in the command",
+	"use_api_socket":      `bind-mount the socket with "volumes"`,
+	"userns_mode":         "services of the OS have no user namespace",
+	"volume_driver":       `use "volumes"`,
+	"volumes_from":        `list them under "volumes"`,
+}
+
+// forUserScope are the keys at the top of a file that only services of the
+// user's engine can refer to.
+var forUserScope = []string{"networks", "configs", "secrets", "models", "jobs", "include"}
+
+// found is a service as far as it is known before its keys are read.
+type found struct {
+	Service
+	pairs []yamldoc.Pair
+}
+
+// serviceName is what containerd takes for an identifier.
+var serviceName = regexp.MustCompile(`^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$`)
+
+// reserved are the names of logs and cgroups that are not those of services.
+var reserved = []string{"init", "containerd", "rosd"}
+
+// maxServices is how many services one file may have. The plan looks at every
+// service for every other.
+const maxServices = 256
+
+// services finds the services of a file and what x-ros says of them.
+func (r *reader) services(root yamldoc.Value) (list []found, ok bool) {
+	for _, top := range root.Pairs() {
+		if top.Key != "services" {
+			continue
+		}
+		if top.Value.Kind() != yamldoc.Mapping {
+			r.wrong(top.Value, "must be a mapping (name of a service: its keys)")
+			return nil, false
+		}
+		for i, p := range top.Value.Pairs() {
+			if i == maxServices {
+				r.fileFault(fmt.Sprintf("has more than %d services", maxServices))
+				break
+			}
+			s := found{Service: Service{Name: p.Key, File: r.path, Line: p.Line, Scope: ScopeUser}}
+			r.service = p.Key
+			switch {
+			case len(p.Key) > 64 || !serviceName.MatchString(p.Key):
+				r.wrongKey(p, "a service name has at most 64 letters, digits and single . _ - between them")
+			case slices.Contains(reserved, strings.ToLower(p.Key)):
+				r.wrongKey(p, "the OS itself uses this name")
+			}
+			if p.Value.Kind() == yamldoc.Mapping {
+				s.pairs = p.Value.Pairs()
+				r.scope(&s)
+			} else {
+				r.wrong(p.Value, "must be a mapping (key: value)")
+			}
+			r.service = ""
+			list = append(list, s)
+		}
+		return list, true
+	}
+	return nil, true
+}
+
+// scope reads x-ros.
+func (r *reader) scope(s *found) {
+	for _, p := range s.pairs {
+		if p.Key != "x-ros" {
+			continue
+		}
+		before, given := len(r.faults), false
+		r.mapping(p.Value, map[string]func(yamldoc.Value){
+			"scope": func(v yamldoc.Value) {
+				if word, ok := r.oneOf(v, string(ScopeSystem), string(ScopeUser)); ok {
+					s.Scope, given = Scope(word), true
+				}
+			},
+			"required":          func(v yamldoc.Value) { s.Required, _ = r.boolean(v) },
+			"privileged-reason": func(v yamldoc.Value) { s.PrivilegedWhy, _ = r.word(v) },
+		})
+		if len(r.faults) > before && !given {
+			s.Scope = ScopeSystem // whoever writes x-ros means the OS: say what else is wrong
+		}
+	}
+}
+
+// topLevel checks the keys of the file itself.
+func (r *reader) topLevel(root yamldoc.Value, services []found) {
+	forUsers := slices.ContainsFunc(services, func(s found) bool { return s.Scope == ScopeUser })
+	has := false
+	for _, p := range root.Pairs() {
+		switch {
+		case p.Key == "services":
+			has = true
+		case p.Key == "name":
+			r.text(p.Value)
+		case p.Key == "version": // of the format; Compose gave it up and reads any
+		case p.Key == "volumes":
+			r.namedVolumes(p.Value)
+		case slices.Contains(forUserScope, p.Key):
+			if !forUsers {
+				r.wrongKey(p, "is not supported: no service in this file has the scope %q", ScopeUser)
+			}
+		case p.Key == "x-ros":
+			r.wrongKey(p, "belongs to a service, not to the file")
+		case strings.HasPrefix(p.Key, "x-"):
+		default:
+			r.unknown(p, []string{"services", "name", "volumes"})
+		}
+	}
+	switch {
+	case !has:
+		r.fileFault(`has no "services"`)
+	case len(services) == 0:
+		r.fileFault(`has no service under "services"`)
+	}
+}
+
+// namedVolumes notes the volumes that services may mount by name.
+func (r *reader) namedVolumes(v yamldoc.Value) {
+	if v.Kind() != yamldoc.Mapping {
+		r.wrong(v, "must be a mapping (name of a volume:)")
+		return
+	}
+	for _, p := range v.Pairs() {
+		plain := p.Value.Tag() == "!!null" || p.Value.Kind() == yamldoc.Mapping && len(p.Value.Pairs()) == 0
+		r.volumes[p.Key] = plain
+	}
+}
+
+// user takes note of a service of the user's engine: what it is and where it
+// stands. Its keys are for that engine to judge.
+func (r *reader) user(s *Service, pairs []yamldoc.Pair) {
+	for _, p := range pairs {
+		switch p.Key {
+		case "image":
+			s.Image = p.Value.Text()
+		case "labels":
+			r.rancherLabels(p.Value)
+		case "x-ros":
+			if s.PrivilegedWhy != "" {
+				r.wrong(p.Value, "privileged-reason has no meaning for a service with scope %q", ScopeUser)
+			}
+		default:
+			r.nearlyOurs(p)
+		}
+	}
+}
+
+// system reads a service of the OS.
+func (r *reader) system(s *Service, pairs []yamldoc.Pair) {
+	s.NetworkMode = "host"
+	s.NoNewPrivileges = true
+	s.Restart.Mode = RestartNo
+	s.StopSignal = "SIGTERM"
+	s.StopGracePeriod = 10 * time.Second
+	s.LogMaxBytes = 1 << 20
+	s.LogFiles = 3
+
+	given := make(map[string]yamldoc.Pair, len(pairs))
+	for _, p := range pairs {
+		given[p.Key] = p
+		set, ours := supported[p.Key]
+		why, other := refused[p.Key]
+		switch {
+		case ours:
+			set(r, s, p.Value)
+		case other:
+			r.wrongKey(p, "is not supported in scope %q: %s", ScopeSystem, why)
+		case p.Key == "x-ros":
+		case strings.HasPrefix(p.Key, "x-"):
+			r.nearlyOurs(p)
+		default:
+			r.unknown(p, known)
+		}
+	}
+	r.together(s, given)
+}
+
+// nearlyOurs tells an extension of somebody else from a misspelt x-ros.
+func (r *reader) nearlyOurs(p yamldoc.Pair) {
+	if strings.HasPrefix(p.Key, "x-") && r.meant(p.Key, []string{"x-ros"}) != "" {
+		r.wrongKey(p, "unknown key (did you mean %q?)", "x-ros")
+	}
+}
+
+// together checks what only several keys can get wrong.
+func (r *reader) together(s *Service, given map[string]yamldoc.Pair) {
+	if _, ok := given["image"]; !ok {
+		r.add(s.Name, yamldoc.Fault{Line: s.Line, Path: yamldoc.Path{"services", s.Name}, Message: `has no "image"`})
+	}
+	if p, ok := given["privileged"]; ok && s.Privileged && s.PrivilegedWhy == "" {
+		r.wrongKey(p, "needs a reason: x-ros: {privileged-reason: …} says why less is not enough")
+	}
+	if p, ok := given["x-ros"]; ok && !s.Privileged && s.PrivilegedWhy != "" {
+		r.wrongKey(p, "privileged-reason without \"privileged: true\"")
+	}
+	if p, ok := given["hostname"]; ok && s.UtsMode == "host" {
+		r.wrongKey(p, `with "uts: host" this would be the name of the machine`)
+	}
+}

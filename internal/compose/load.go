@@ -1,0 +1,199 @@
+package compose
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/rosteros/ros/internal/yamldoc"
+)
+
+// Fault is something wrong in a service file, at one place.
+type Fault struct {
+	File   string `json:"file"`
+	Line   int    `json:"line,omitempty"` // from 1; 0: the whole file
+	Column int    `json:"column,omitempty"`
+	Key    string `json:"key,omitempty"` // "services.ntp.restart"
+
+	// Service is the service that cannot be used because of the fault. It is
+	// empty when the fault is that of the file, and when the name belongs to
+	// a service of another file, which goes on undisturbed.
+	Service string `json:"service,omitempty"`
+	Message string `json:"message"`
+}
+
+// Error is one line: "ntp.yml:7: services.ntp.restart: …".
+func (f Fault) Error() string {
+	var b strings.Builder
+	b.WriteString(f.File)
+	if f.Line > 0 {
+		fmt.Fprintf(&b, ":%d", f.Line)
+	}
+	if f.Key != "" {
+		b.WriteString(": " + f.Key)
+	}
+	b.WriteString(": " + f.Message)
+	return b.String()
+}
+
+// Load reads one service file. No variables are set for ${NAME} in it.
+//
+// All faults come at once. A fault inside a service costs only that service; a
+// fault of the whole file costs the file, and then each service whose name
+// could be read has a fault of its own that says so.
+func Load(path string) ([]Service, []Fault) {
+	data, err := yamldoc.Read(path)
+	if err != nil {
+		return nil, []Fault{{File: path, Message: err.Error()}}
+	}
+	return Parse(path, data, nil)
+}
+
+// LoadDir reads every *.yml and *.yaml file of the directories, each in the
+// order of the names. A directory that does not exist has no services. The
+// name of a service can be given once: what a later file says about it is a
+// fault that names both places, and the first stays. So the operator's
+// directory, given after the built-in one, cannot replace a built-in service.
+func LoadDir(dirs ...string) ([]Service, []Fault) {
+	var services []Service
+	var faults []Fault
+	first := map[string]string{} // service name: "file:line" that has it
+	for _, dir := range dirs {
+		entries, err := os.ReadDir(dir) // sorted by name
+		if err != nil && !os.IsNotExist(err) {
+			faults = append(faults, Fault{File: dir, Message: fmt.Sprintf("cannot read the directory: %v", err)})
+		}
+		for _, entry := range entries {
+			name := entry.Name()
+			ext := filepath.Ext(name)
+			if (ext != ".yml" && ext != ".yaml") || strings.HasPrefix(name, ".") || entry.IsDir() {
+				continue
+			}
+			found, wrong := Load(filepath.Join(dir, name))
+			taken := map[string]bool{}
+			for _, s := range found {
+				if place, ok := first[s.Name]; ok {
+					taken[s.Name] = true
+					faults = append(faults, redefined(s.File, s.Line, s.Name, place))
+					continue
+				}
+				services = append(services, s)
+			}
+			for _, f := range wrong {
+				if place, ok := first[f.Service]; ok && f.Service != "" {
+					if !taken[f.Service] {
+						taken[f.Service] = true
+						faults = append(faults, redefined(f.File, f.Line, f.Service, place))
+					}
+					f.Service = ""
+				}
+				faults = append(faults, f)
+			}
+			for _, s := range found {
+				if _, ok := first[s.Name]; !ok {
+					first[s.Name] = fmt.Sprintf("%s:%d", s.File, s.Line)
+				}
+			}
+			for _, f := range wrong {
+				if _, ok := first[f.Service]; !ok && f.Service != "" {
+					first[f.Service] = fmt.Sprintf("%s:%d", f.File, f.Line)
+				}
+			}
+		}
+	}
+	return services, faults
+}
+
+func redefined(file string, line int, name, place string) Fault {
+	return Fault{File: file, Line: line, Key: "services." + name,
+		Message: fmt.Sprintf("there is a service %q already, from %s", name, place)}
+}
+
+// Parse is Load for content that has been read already; path is what faults
+// call it and where relative paths start. env has the values for ${NAME}.
+func Parse(path string, data []byte, env map[string]string) ([]Service, []Fault) {
+	r := &reader{path: path, env: env, volumes: map[string]bool{}, broken: map[string]bool{}}
+	doc, wrong := yamldoc.Parse(data)
+	if doc == nil {
+		for _, w := range wrong {
+			r.add("", w)
+		}
+		return nil, r.faults
+	}
+	root := doc.Root()
+
+	// Which services are there, and which of them are ours to run?
+	services, ok := r.services(root)
+	names := make([]string, 0, len(services))
+	for _, s := range services {
+		names = append(names, s.Name)
+	}
+	for _, w := range wrong {
+		r.add(owner(w.Path, names), w)
+	}
+	if ok {
+		r.topLevel(root, services)
+	}
+
+	for i := range services {
+		s := &services[i]
+		r.service, r.targets = s.Name, map[string]int{}
+		switch {
+		case !ok:
+		case s.Scope == ScopeSystem:
+			r.system(&s.Service, s.pairs)
+		default:
+			r.user(&s.Service, s.pairs)
+		}
+	}
+	r.service = ""
+	if doc.Exhausted() {
+		r.fileFault("has aliases that expand to more than a service file can hold")
+	}
+	if r.broken[""] {
+		r.dropAll(services)
+	}
+
+	var loaded []Service
+	for _, s := range services {
+		if !r.broken[s.Name] {
+			loaded = append(loaded, s.Service)
+		}
+	}
+	slices.SortStableFunc(r.faults, func(a, b Fault) int { return a.Line - b.Line })
+	return loaded, r.faults
+}
+
+// dropAll gives each service of a file that cannot be used a fault of its own.
+func (r *reader) dropAll(services []found) {
+	var cause Fault
+	for _, f := range r.faults {
+		if f.Service == "" {
+			cause = f
+			break
+		}
+	}
+	reason := cause.Message
+	if cause.Key != "" {
+		reason = cause.Key + ": " + reason
+	}
+	if cause.Line > 0 {
+		reason = fmt.Sprintf("line %d: %s", cause.Line, reason)
+	}
+	for _, s := range services {
+		if !r.broken[s.Name] {
+			r.add(s.Name, yamldoc.Fault{Line: s.Line, Path: yamldoc.Path{"services", s.Name},
+				Message: "the file cannot be used: " + reason})
+		}
+	}
+}
+
+// owner is the service whose loss a fault at path costs.
+func owner(path yamldoc.Path, names []string) string {
+	if len(path) >= 2 && path[0] == "services" && slices.Contains(names, path[1]) {
+		return path[1]
+	}
+	return ""
+}

@@ -1,0 +1,258 @@
+package containers
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/containerd/containerd/v2/contrib/seccomp"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/rosteros/ros/internal/compose"
+	"github.com/rosteros/ros/internal/images"
+)
+
+// Machine is what a spec takes from the machine that it is for.
+type Machine struct {
+	// ReadFile reads a file of the image, such as etc/passwd. A file that is
+	// not there gives fs.ErrNotExist.
+	ReadFile func(path string) ([]byte, error)
+
+	// Devices are the nodes at or below a path of the host; none when there is
+	// no such path. Their Path is that of the host.
+	Devices func(path string) ([]specs.LinuxDevice, error)
+
+	VolumesDir   string // named volumes are directories in it
+	CgroupParent string // cgroup above those of the services; "": none is set
+}
+
+// specVersion is the oldest that has all we use: crun before 1.9 takes no
+// other than 1.0.
+const specVersion = "1.0.2"
+
+const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// Spec is the OCI runtime spec of a service. It depends on nothing but its
+// arguments. What the service file leaves open is as narrow as Docker has it.
+func Spec(svc compose.Service, img images.Image, m Machine) (*specs.Spec, error) {
+	if svc.Init {
+		return nil, errors.New("init: true is not supported for a system service")
+	}
+	args, err := arguments(svc, img)
+	if err != nil {
+		return nil, err
+	}
+	account, err := lookUp(svc, img, m)
+	if err != nil {
+		return nil, err
+	}
+	capabilities, err := capabilities(svc, account.user.UID)
+	if err != nil {
+		return nil, err
+	}
+	namespaces, hostname, err := namespaces(svc)
+	if err != nil {
+		return nil, err
+	}
+	devices, err := devices(svc, m)
+	if err != nil {
+		return nil, err
+	}
+	rlimits, err := rlimits(svc)
+	if err != nil {
+		return nil, err
+	}
+
+	oom := svc.OOMScoreAdj
+	spec := &specs.Spec{
+		Version:  specVersion,
+		Hostname: hostname,
+		Root:     &specs.Root{Path: "rootfs", Readonly: svc.ReadOnly},
+		Process: &specs.Process{
+			Terminal:        svc.TTY,
+			User:            account.user,
+			Args:            args,
+			Env:             environment(svc, img, account.home),
+			Cwd:             firstOf(svc.WorkingDir, img.Config.WorkingDir, "/"),
+			Capabilities:    capabilities,
+			Rlimits:         rlimits,
+			NoNewPrivileges: svc.NoNewPrivileges,
+			OOMScoreAdj:     &oom,
+		},
+		Mounts: mounts(svc, m),
+		Linux: &specs.Linux{
+			Namespaces:        namespaces,
+			Devices:           devices,
+			Resources:         resources(svc, devices),
+			Sysctl:            svc.Sysctls,
+			RootfsPropagation: rootPropagation(svc),
+		},
+	}
+	if m.CgroupParent != "" {
+		spec.Linux.CgroupsPath = filepath.Join(m.CgroupParent, svc.Name)
+	}
+	if !svc.Privileged {
+		spec.Linux.MaskedPaths = slices.Clone(maskedPaths)
+		spec.Linux.ReadonlyPaths = slices.Clone(readonlyPaths)
+		if svc.Seccomp != "unconfined" {
+			spec.Linux.Seccomp = seccomp.DefaultProfile(spec) // reads the bounding capabilities
+		}
+	}
+	return spec, nil
+}
+
+// Paths of /proc and /sys that tell a container about the host, or let it
+// change the host.
+var (
+	maskedPaths = []string{
+		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys",
+		"/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list",
+		"/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
+	}
+	readonlyPaths = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
+)
+
+// arguments joins entrypoint and command as Docker does: an entrypoint of the
+// service file takes the image's command away with its entrypoint.
+func arguments(svc compose.Service, img images.Image) ([]string, error) {
+	entrypoint, command := svc.Entrypoint, svc.Command
+	if entrypoint == nil {
+		entrypoint = img.Config.Entrypoint
+		if command == nil {
+			command = img.Config.Cmd
+		}
+	}
+	args := slices.Concat(entrypoint, command)
+	if len(args) == 0 {
+		return nil, fmt.Errorf("there is nothing to run: neither the service nor image %q has an entrypoint or a command", img.Name)
+	}
+	return args, nil
+}
+
+// environment is the image's, with the service's laid over it. A variable
+// keeps the place of its first appearance.
+func environment(svc compose.Service, img images.Image, home string) []string {
+	base := []string{defaultPath, "HOME=" + home}
+	if svc.TTY {
+		base = append(base, "TERM=xterm")
+	}
+	var env []string
+	at := map[string]int{}
+	for _, kv := range slices.Concat(base, img.Config.Env, svc.Env) {
+		key, _, _ := strings.Cut(kv, "=")
+		if i, ok := at[key]; ok {
+			env[i] = kv
+			continue
+		}
+		at[key] = len(env)
+		env = append(env, kv)
+	}
+	return env
+}
+
+// namespaces are the service's own, as far as its file does not share the
+// host's. The hostname is "" when the host's UTS namespace is shared.
+func namespaces(svc compose.Service) (list []specs.LinuxNamespace, hostname string, err error) {
+	own := func(t specs.LinuxNamespaceType) { list = append(list, specs.LinuxNamespace{Type: t}) }
+	own(specs.MountNamespace)
+	for _, n := range []struct {
+		key, mode string
+		kind      specs.LinuxNamespaceType
+	}{
+		{"pid", svc.PidMode, specs.PIDNamespace},
+		{"ipc", svc.IpcMode, specs.IPCNamespace},
+		{"cgroup", svc.CgroupMode, specs.CgroupNamespace},
+	} {
+		switch n.mode {
+		case "", "private":
+			own(n.kind)
+		case "host":
+		default:
+			return nil, "", fmt.Errorf("%s: %q is not supported, only \"host\"", n.key, n.mode)
+		}
+	}
+	switch svc.NetworkMode {
+	case "none":
+		own(specs.NetworkNamespace)
+	case "host":
+	default:
+		return nil, "", fmt.Errorf("network_mode: %q is not supported, only \"host\" and \"none\"", svc.NetworkMode)
+	}
+	// A hostname in the file wants a namespace to be set in; it must never
+	// rename the machine.
+	switch {
+	case svc.UtsMode == "host" && svc.Hostname != "":
+		return nil, "", fmt.Errorf("hostname: %q cannot be set with uts: host", svc.Hostname)
+	case svc.UtsMode != "host" && (svc.NetworkMode == "none" || svc.Hostname != ""):
+		own(specs.UTSNamespace)
+		hostname = firstOf(svc.Hostname, svc.Name)
+	}
+	return list, hostname, nil
+}
+
+func resources(svc compose.Service, nodes []specs.LinuxDevice) *specs.LinuxResources {
+	r := &specs.LinuxResources{Devices: deviceRules(svc, nodes)}
+	if svc.MemoryBytes > 0 {
+		r.Memory = &specs.LinuxMemory{Limit: &svc.MemoryBytes}
+	}
+	if svc.PidsLimit > 0 {
+		r.Pids = &specs.LinuxPids{Limit: &svc.PidsLimit}
+	}
+	if svc.CPUs > 0 || svc.CPUShares > 0 {
+		r.CPU = &specs.LinuxCPU{}
+	}
+	if svc.CPUs > 0 {
+		period := uint64(100_000) // microseconds
+		quota := int64(svc.CPUs * float64(period))
+		r.CPU.Period, r.CPU.Quota = &period, &quota
+	}
+	if svc.CPUShares > 0 {
+		shares := uint64(svc.CPUShares)
+		r.CPU.Shares = &shares
+	}
+	return r
+}
+
+// rlimitNames are the words of ulimits that the kernel knows.
+var rlimitNames = []string{
+	"as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice",
+	"nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack",
+}
+
+// rlimits always has nofile: containerd raises its own, and a program that
+// walks through all possible file descriptors must not inherit that. The pair
+// is what a service of systemd gets.
+func rlimits(svc compose.Service) ([]specs.POSIXRlimit, error) {
+	limits := []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 1024, Hard: 524288}}
+	for _, u := range svc.Ulimits {
+		if !slices.Contains(rlimitNames, u.Name) {
+			return nil, fmt.Errorf("ulimits: %q is not one of %s", u.Name, strings.Join(rlimitNames, ", "))
+		}
+		l := specs.POSIXRlimit{Type: "RLIMIT_" + strings.ToUpper(u.Name), Soft: limit(u.Soft), Hard: limit(u.Hard)}
+		if l.Type == limits[0].Type {
+			limits[0] = l
+			continue
+		}
+		limits = append(limits, l)
+	}
+	slices.SortFunc(limits, func(a, b specs.POSIXRlimit) int { return strings.Compare(a.Type, b.Type) })
+	return limits, nil
+}
+
+func limit(n int64) uint64 {
+	if n < 0 {
+		return ^uint64(0)
+	}
+	return uint64(n)
+}
+
+func firstOf(words ...string) string {
+	for _, w := range words {
+		if w != "" {
+			return w
+		}
+	}
+	return ""
+}

@@ -1,0 +1,235 @@
+package containers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	containersapi "github.com/containerd/containerd/api/services/containers/v1"
+	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/containerd/api/types"
+	runcoptions "github.com/containerd/containerd/api/types/runc/options"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	"github.com/rosteros/ros/internal/compose"
+	"github.com/rosteros/ros/internal/images"
+	"github.com/rosteros/ros/internal/servicelog"
+	"github.com/rosteros/ros/internal/supervise"
+)
+
+// shimRuntime is the shim; containerd finds its binary beside its own.
+const shimRuntime = "io.containerd.runc.v2"
+
+// Start implements supervise.Runtime. On a machine that has just booted it
+// costs three calls to containerd.
+func (r *Runtime) Start(ctx context.Context, svc compose.Service) (supervise.Task, error) {
+	t, err := r.start(ctx, svc)
+	if err != nil {
+		return nil, fmt.Errorf("cannot start service %q: %w", svc.Name, err)
+	}
+	return t, nil
+}
+
+func (r *Runtime) start(ctx context.Context, svc compose.Service) (_ *task, err error) {
+	img, err := r.image(svc)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := Spec(svc, img, r.machine(img))
+	if err != nil {
+		return nil, supervise.Permanent(err)
+	}
+	hash, err := definitionHash(svc, img)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.prepareSources(svc); err != nil {
+		return nil, err
+	}
+	if err := r.prepareShimCgroup(); err != nil {
+		return nil, err
+	}
+	rootfs, err := r.prepareRoot(svc.Name, img)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			r.clean(ctx, svc.Name)
+		}
+	}()
+	options, err := r.runtimeOptions()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.createRecord(ctx, svc, spec, options, hash); err != nil {
+		return nil, err
+	}
+	request := &tasksapi.CreateTaskRequest{
+		ContainerID: svc.Name,
+		Rootfs:      rootfs,
+		Terminal:    svc.TTY,
+		Stdout:      servicelog.URI(r.opts.InitPath, svc.Name, svc.LogMaxBytes, svc.LogFiles),
+		Options:     options,
+	}
+	if !svc.TTY { // a terminal has one output
+		request.Stderr = request.Stdout
+	}
+	if err := r.createTask(ctx, request); err != nil {
+		return nil, err
+	}
+	started, err := r.tasks.Start(ctx, &tasksapi.StartRequest{ContainerID: svc.Name})
+	if err != nil {
+		return nil, err
+	}
+	t := &task{
+		r:       r,
+		id:      svc.Name,
+		pid:     int(started.GetPid()),
+		started: time.Now(),
+		hash:    hash,
+		process: spec.Process,
+		exited:  make(chan struct{}),
+	}
+	r.wg.Go(t.watch)
+	return t, nil
+}
+
+// createRecord writes the container record. A record of an earlier boot or
+// run is overwritten, which is one write to the disk instead of two.
+func (r *Runtime) createRecord(ctx context.Context, svc compose.Service, spec *specs.Spec, options *anypb.Any, hash string) error {
+	encoded, err := anyJSON("Spec", spec)
+	if err != nil {
+		return err
+	}
+	record := &containersapi.Container{
+		ID:      svc.Name,
+		Image:   svc.Image,
+		Labels:  map[string]string{labelService: svc.Name, labelHash: hash, labelFile: svc.File},
+		Runtime: &containersapi.Container_Runtime{Name: shimRuntime, Options: options},
+		Spec:    encoded,
+	}
+	_, err = r.containers.Create(ctx, &containersapi.CreateContainerRequest{Container: record})
+	if isAlreadyExists(err) {
+		_, err = r.containers.Update(ctx, &containersapi.UpdateContainerRequest{
+			Container:  record,
+			UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"labels", "spec", "image"}},
+		})
+	}
+	return err
+}
+
+// createTask makes the task, after removing a leftover that is in its way.
+func (r *Runtime) createTask(ctx context.Context, request *tasksapi.CreateTaskRequest) error {
+	// State of the OCI runtime that nobody owns is what is left when
+	// containerd lost its database, or a shim and containerd died together.
+	leftover := exists(r.runtimeState(request.ContainerID))
+	var err error
+	if !leftover {
+		_, err = r.tasks.Create(ctx, request)
+		if !isAlreadyExists(err) {
+			return err
+		}
+	}
+	if err := r.removeTask(ctx, request.ContainerID); err != nil {
+		return fmt.Errorf("what is left of its last run: %w", err)
+	}
+	_, err = r.tasks.Create(ctx, request)
+	return err
+}
+
+func (r *Runtime) runtimeOptions() (*anypb.Any, error) {
+	o := &runcoptions.Options{
+		BinaryName: r.opts.Runtime,
+		Root:       r.opts.RuntimeRoot,
+		ShimCgroup: r.opts.ShimCgroup,
+	}
+	b, err := proto.Marshal(o)
+	if err != nil {
+		return nil, fmt.Errorf("internal error: runtime options: %w", err)
+	}
+	return &anypb.Any{TypeUrl: string(o.ProtoReflect().Descriptor().FullName()), Value: b}, nil
+}
+
+// anyJSON wraps a type of the runtime spec as containerd's typeurl does.
+func anyJSON(name string, v any) (*anypb.Any, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("internal error: %s of the runtime spec: %w", name, err)
+	}
+	return &anypb.Any{TypeUrl: "types.containerd.io/opencontainers/runtime-spec/1/" + name, Value: b}, nil
+}
+
+// prepareRoot makes the writable layer of a service anew and returns the
+// mount that puts it over the layers of the image.
+func (r *Runtime) prepareRoot(service string, img images.Image) ([]*types.Mount, error) {
+	dir := r.dir(service)
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, err
+	}
+	upper, work := filepath.Join(dir, "upper"), filepath.Join(dir, "work")
+	for _, d := range []string{upper, work} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	// The upper directory's mode is the mode of / in the container, whatever
+	// our umask is.
+	if err := os.Chmod(upper, 0o755); err != nil {
+		return nil, err
+	}
+	lower := make([]string, 0, len(img.Layers))
+	for _, l := range slices.Backward(img.Layers) { // overlayfs wants the top one first
+		lower = append(lower, filepath.Join(r.opts.LayersDir, l))
+	}
+	return []*types.Mount{{
+		Type:   "overlay",
+		Source: "overlay",
+		Options: []string{
+			"lowerdir=" + strings.Join(lower, ":"),
+			"upperdir=" + upper,
+			"workdir=" + work,
+		},
+	}}, nil
+}
+
+// prepareSources makes the host directories that a service's mounts name,
+// where the file says so, and reports the missing ones in the user's words.
+func (r *Runtime) prepareSources(svc compose.Service) error {
+	var faults []error
+	for _, m := range svc.Mounts {
+		switch {
+		case m.Type == "volume":
+			if err := os.MkdirAll(filepath.Join(r.opts.VolumesDir, m.Source), 0o755); err != nil {
+				faults = append(faults, fmt.Errorf("volume %q: %w", m.Source, err))
+			}
+		case m.Type == "bind" && !exists(m.Source):
+			if !m.CreateHost {
+				faults = append(faults, fmt.Errorf("%s, to be mounted on %s, does not exist", m.Source, m.Target))
+				continue
+			}
+			if err := os.MkdirAll(m.Source, 0o755); err != nil {
+				faults = append(faults, fmt.Errorf("mount on %s: %w", m.Target, err))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// prepareShimCgroup makes the cgroup of the shims: the shim joins it and does
+// not make it.
+func (r *Runtime) prepareShimCgroup() error {
+	if r.opts.ShimCgroup == "" {
+		return nil
+	}
+	return os.MkdirAll(filepath.Join(r.opts.CgroupRoot, r.opts.ShimCgroup), 0o755)
+}

@@ -1,0 +1,108 @@
+package mounts
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// keep are file systems that hold no data of anyone: taking them down gains
+// nothing, and PID 1 needs some of them until the very end.
+var keep = []string{
+	"autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs",
+	"fusectl", "hugetlbfs", "mqueue", "nsfs", "proc", "pstore", "ramfs", "rootfs", "securityfs", "sysfs", "tracefs",
+}
+
+// UnmountAll takes down every mount but the root and those of the kernel, when
+// the machine goes down and everything else has ended. mountinfo is the text of
+// /proc/self/mountinfo.
+//
+// It goes backwards, again and again as long as that helps. What still will not
+// go is made read-only, which writes everything out, and then detached. The
+// error names the mounts for which even read-only failed: only those may need a
+// check on the next boot.
+func UnmountAll(sys Syscalls, mountinfo io.Reader, log *slog.Logger) error {
+	targets, err := unmountable(mountinfo)
+	if err != nil {
+		return fmt.Errorf("cannot read the list of mounts: %w", err)
+	}
+	for {
+		var busy []string
+		for _, target := range targets {
+			err := sys.Unmount(target, 0)
+			if errors.Is(err, unix.EBUSY) {
+				busy = append(busy, target)
+			} else if err != nil {
+				// Not mounted any more: it went with the one above it.
+				log.Debug("unmount", "target", target, "error", err)
+			}
+		}
+		if len(busy) == len(targets) {
+			break
+		}
+		targets = busy
+	}
+
+	var failed []error
+	for _, target := range targets {
+		// With MS_BIND only this place would turn read-only, not the file system.
+		err := sys.Mount("", target, "", unix.MS_REMOUNT|unix.MS_RDONLY, "")
+		if err != nil {
+			failed = append(failed, fmt.Errorf("cannot unmount %q: it is busy, and cannot be made read-only: %w", target, err))
+		} else {
+			log.Warn("unmount: busy, made read-only instead", "target", target)
+		}
+		if err := sys.Unmount(target, unix.MNT_DETACH); err != nil {
+			log.Debug("detach", "target", target, "error", err)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// unmountable are the mount points to take down, last mounted first.
+func unmountable(mountinfo io.Reader) ([]string, error) {
+	var targets []string
+	lines := bufio.NewScanner(mountinfo)
+	lines.Buffer(nil, 1<<20) // an overlay with many layers has a long line
+	for lines.Scan() {
+		// proc_pid_mountinfo(5): 36 35 98:0 /root /target options [tags] - type source options
+		front, back, ok := strings.Cut(lines.Text(), " - ")
+		fields := strings.Fields(front)
+		if !ok || len(fields) < 5 {
+			continue
+		}
+		target := unescape(fields[4])
+		fstype, _, _ := strings.Cut(back, " ")
+		if target == "/" || slices.Contains(keep, fstype) {
+			continue
+		}
+		targets = append(targets, target)
+	}
+	slices.Reverse(targets)
+	return targets, lines.Err()
+}
+
+// unescape turns the kernel's \040 and the like back into what they stand for.
+func unescape(s string) string {
+	if !strings.Contains(s, `\`) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) && isOctal(s[i+1]) && isOctal(s[i+2]) && isOctal(s[i+3]) {
+			b.WriteByte((s[i+1]-'0')<<6 | (s[i+2]-'0')<<3 | (s[i+3] - '0'))
+			i += 3
+			continue
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+func isOctal(c byte) bool { return '0' <= c && c <= '7' }

@@ -1,0 +1,71 @@
+//go:build vm
+
+package vm
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// scenario is one machine, or a chain of them that share a disk, and what is
+// checked on it.
+type scenario struct {
+	name string
+	run  func(*testing.T, lab)
+}
+
+// core is what every change must pass; `make test` runs it.
+var core = map[string][]scenario{
+	"amd64": {
+		{"bios", biosBoot},
+		{"state-disk", stateDisk}, // uefi, bad-input
+		{"small", smallMemory},
+		{"no-network", noNetwork},
+		{"flipped", flippedByte},
+		{"required", stateRequired},
+	},
+	"arm64": {
+		{"uefi", uefiBoot},
+	},
+}
+
+// slow is added by `make test-all`.
+var slow = map[string][]scenario{
+	"amd64": {
+		{"power-cut", powerCut},
+		{"reboots", reboots},
+	},
+	"arm64": {
+		{"kills", isoKills},
+		{"state-disk", stateDisk},
+		{"small", smallMemory},
+		{"no-network", noNetwork},
+		{"flipped", flippedByte},
+		{"required", stateRequired},
+	},
+}
+
+// TestBoot runs the scenarios, one machine at a time: two emulated machines on
+// two cores would only make each other slow.
+func TestBoot(t *testing.T) {
+	arches := os.Getenv("ROS_ARCH")
+	if arches == "" {
+		arches = "amd64,arm64"
+	}
+	for _, arch := range strings.FieldsFunc(arches, func(r rune) bool { return r == ',' || r == ' ' }) {
+		list := core[arch]
+		if os.Getenv("ROS_TEST_ALL") == "1" {
+			list = append(list[:len(list):len(list)], slow[arch]...)
+		}
+		if len(list) == 0 {
+			t.Errorf("no scenario for ROS_ARCH=%s", arch)
+		}
+		t.Run(arch, func(t *testing.T) {
+			l := openLab(t, arch)
+			for _, s := range list {
+				t.Run(s.name, func(t *testing.T) { s.run(t, l) })
+			}
+		})
+	}
+}

@@ -1,0 +1,225 @@
+//go:build vm
+
+package vm
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rosteros/ros/internal/control"
+)
+
+// builtIn are the services that every machine has. A service may be made of
+// several, so each is the beginning of a name.
+var builtIn = []string{"acpid", "console", "cron", "docker", "logrotate", "network", "ntp", "ssh", "syslog", "udev"}
+
+// services asks rosd.
+func (g *guest) services(t *testing.T) (map[string]control.Service, error) {
+	t.Helper()
+	r := g.try(t, "ros service ps --json", nil)
+	if r.Code != 0 {
+		return nil, fmt.Errorf("ros service ps --json: exit code %d: %s", r.Code, r.Stderr)
+	}
+	var list []control.Service
+	if err := json.Unmarshal([]byte(r.Stdout), &list); err != nil {
+		return nil, fmt.Errorf("ros service ps --json: %w in %s", err, r.Stdout)
+	}
+	all := map[string]control.Service{}
+	for _, s := range list {
+		all[s.Name] = s
+	}
+	return all, nil
+}
+
+func (g *guest) status(t *testing.T) control.Status {
+	t.Helper()
+	var s control.Status
+	if err := json.Unmarshal([]byte(g.sh(t, "ros status --json")), &s); err != nil {
+		t.Fatalf("ros status --json: %v", err)
+	}
+	return s
+}
+
+// unsettled says which services are not where they should be: one-shots done,
+// the others running, and healthy if they have a health check. A service in
+// except is left out.
+func unsettled(all map[string]control.Service, except ...string) error {
+	var wrong []string
+	for _, name := range builtIn {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(all)), func(n string) bool { return strings.HasPrefix(n, name) }) {
+			wrong = append(wrong, name+" is missing")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		s := all[name]
+		good := s.State == control.Running || s.State == control.Healthy
+		if s.OneShot {
+			good = s.State == control.Done
+		}
+		if !good && !slices.Contains(except, name) {
+			wrong = append(wrong, fmt.Sprintf("%s is %s %s%s", name, s.State, s.Reason, strings.Join(s.WaitingFor, ", ")))
+		}
+	}
+	if wrong != nil {
+		return fmt.Errorf("services: %s", strings.Join(wrong, "; "))
+	}
+	return nil
+}
+
+// settle waits until every service is where it should be.
+func (g *guest) settle(t *testing.T, except ...string) map[string]control.Service {
+	t.Helper()
+	var all map[string]control.Service
+	g.eventually(t, bootPatience, func() (err error) {
+		if all, err = g.services(t); err != nil {
+			return err
+		}
+		return unsettled(all, except...)
+	})
+	return all
+}
+
+// process is one process of the guest.
+type process struct {
+	pid     int
+	name    string
+	cgroup  string // from the root of the hierarchy
+	mounts  string // its mount namespace
+	cmdline string
+}
+
+// ourService stands for the service that our shell runs in, when a cgroup
+// namespace hides its name.
+const ourService = "(ours)"
+
+const kernelThread = 0x200000 // PF_KTHREAD in the flags of /proc/PID/stat
+
+var statLine = regexp.MustCompile(`^(\d+) \((.*)\) \S \S+ \S+ \S+ \S+ \S+ (\d+) `)
+
+// processes lists everything that runs on the machine, kernel threads left out.
+func (g *guest) processes(t *testing.T) []process {
+	t.Helper()
+	out := g.sh(t, `sudo sh -c 'cd /proc && for p in [0-9]*; do
+		read -r s 2>/dev/null <$p/stat && read -r c 2>/dev/null <$p/cgroup || continue
+		echo "$s"; echo "$c"; readlink $p/ns/mnt || echo -; tr "\0\n" "  " 2>/dev/null <$p/cmdline; echo
+	done'`)
+	lines := strings.Split(out, "\n")
+	var all []process
+	for ; len(lines) >= 3; lines = lines[min(4, len(lines)):] {
+		stat := statLine.FindStringSubmatch(lines[0])
+		if stat == nil {
+			t.Fatalf("not the stat of a process: %q", lines[0])
+		}
+		if flags, err := strconv.ParseUint(stat[3], 10, 64); err != nil || flags&kernelThread != 0 {
+			continue
+		}
+		p := process{name: stat[2], mounts: lines[2], cgroup: strings.TrimPrefix(lines[1], "0::")}
+		p.pid, _ = strconv.Atoi(stat[1])
+		if len(lines) > 3 {
+			p.cmdline = strings.TrimSpace(lines[3])
+		}
+		all = append(all, p)
+	}
+	if len(all) == 0 || all[0].pid != 1 {
+		t.Fatalf("the shell does not see PID 1, only %v", all)
+	}
+	// Inside a cgroup namespace paths begin at the namespace's root, which is the
+	// service that the shell runs in, and lead out of it with /.. .
+	switch up := strings.Count(all[0].cgroup, ".."); up {
+	case 0:
+	case 2:
+		for i := range all {
+			all[i].cgroup = path.Join("/services", ourService, all[i].cgroup)
+		}
+	default:
+		t.Fatalf("PID 1 is in cgroup %s: the shell should be in /services/NAME", all[0].cgroup)
+	}
+	return all
+}
+
+// ofRole picks the processes of a program in a cgroup.
+func ofRole(all []process, cgroup, name string) []process {
+	return slices.DeleteFunc(slices.Clone(all), func(p process) bool { return p.cgroup != cgroup || p.name != name })
+}
+
+// inCgroup says whether a cgroup is another one or below it.
+func inCgroup(cgroup, of string) bool { return cgroup == of || strings.HasPrefix(cgroup, of+"/") }
+
+// checkContainment is what `ps` on the host must look like: PID 1, containerd,
+// rosd, shims, and nothing else outside of the services' cgroups and of
+// Docker's.
+func checkContainment(t *testing.T, g *guest) {
+	all := g.processes(t)
+	services, err := g.services(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range all {
+		top, rest, _ := strings.Cut(strings.TrimPrefix(p.cgroup, "/"), "/")
+		service, _, _ := strings.Cut(rest, "/")
+		fine := false
+		switch top {
+		case "init":
+			fine = p.pid == 1
+		case "containerd":
+			fine = p.name == "containerd"
+		case "rosd":
+			fine = p.name == "rosd"
+		case "shims":
+			// A shim, or for a moment the runtime and the log hand-over it starts.
+			fine = strings.HasPrefix(p.name, "containerd-shim") || p.name == "crun" || p.name == "init"
+		case "services":
+			_, known := services[service]
+			fine = known || service == ourService
+		case "docker", "docker-shims":
+			fine = true
+		}
+		if !fine {
+			t.Errorf("process %d (%s: %s) is in cgroup %s: outside of every service", p.pid, p.name, p.cmdline, p.cgroup)
+		}
+	}
+	for _, s := range services {
+		if s.Pid == 0 {
+			continue
+		}
+		at := slices.IndexFunc(all, func(p process) bool { return p.pid == s.Pid })
+		if at < 0 {
+			t.Errorf("service %s says its pid is %d: there is no such process", s.Name, s.Pid)
+			continue
+		}
+		p := all[at]
+		if own := "/services/" + s.Name; !inCgroup(p.cgroup, own) && !inCgroup(p.cgroup, "/services/"+ourService) {
+			t.Errorf("service %s: its process %d is in cgroup %s, want %s", s.Name, s.Pid, p.cgroup, own)
+		}
+		if p.mounts == "-" || p.mounts == all[0].mounts {
+			t.Errorf("service %s: its process %d has the mount namespace %s of PID 1", s.Name, s.Pid, p.mounts)
+		}
+	}
+	if n := len(ofRole(all, "/containerd", "containerd")); n != 1 {
+		t.Errorf("%d processes containerd in /containerd, want 1", n)
+	}
+	if n := len(ofRole(all, "/rosd", "rosd")); n != 1 {
+		t.Errorf("%d processes rosd in /rosd, want 1", n)
+	}
+}
+
+// checkShell is what an operator finds after ssh.
+func checkShell(t *testing.T, g *guest) {
+	if who := g.sh(t, "id -un"); who != "rancher" {
+		t.Errorf("id -un = %q, want rancher", who)
+	}
+	if root := g.sh(t, "sudo -n id -u"); root != "0" {
+		t.Errorf("sudo -n id -u = %q, want 0", root)
+	}
+	g.sh(t, "docker version && ros os version && ps")
+	if s := g.status(t); s.Hostname != "tested" || s.Arch != g.lab.arch {
+		t.Errorf("ros status: hostname %q on %q, want \"tested\" on %q", s.Hostname, s.Arch, g.lab.arch)
+	}
+}
