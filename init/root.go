@@ -36,7 +36,7 @@ var statePlaces = []place{
 	{path: "var/lib/rancher/conf", mode: 0o700}, // holds password hashes
 	{path: "var/lib/rancher/services", mode: 0o755},
 	{path: "var/log", mode: 0o755},
-	{path: "var/log/ros", mode: 0o755},
+	{path: "var/log/ros", mode: 0o750 | fs.ModeSetgid, gid: rosGroup}, // its files are of the group too: operators read logs
 	{path: "var/spool", mode: 0o755},
 	{path: "var/tmp", mode: 0o777 | fs.ModeSticky},
 	{path: "var/run", link: "/run"},
@@ -45,6 +45,9 @@ var statePlaces = []place{
 	{path: "home/rancher", mode: 0o755, uid: 1100, gid: 1100},
 	{path: "opt", mode: 0o755},
 }
+
+// rosGroup is the group ros of images/base, whose members operate the machine.
+const rosGroup = 1102
 
 // runPlaces are below /run.
 var runPlaces = []place{

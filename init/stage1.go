@@ -124,9 +124,6 @@ func (m *machine) loadFrom(root string, names []string) (string, error) {
 			faults = append(faults, err)
 		}
 	}
-	for _, name := range names {
-		note(m.drivers.Load(name, ""))
-	}
 	// Again for the devices that the first drivers bring: a bus has devices.
 	for range 5 {
 		more, err := m.drivers.Coldplug()
@@ -135,6 +132,9 @@ func (m *machine) loadFrom(root string, names []string) (string, error) {
 			break
 		}
 		loaded += len(more)
+	}
+	for _, name := range names {
+		note(m.drivers.Load(name, ""))
 	}
 	detail := fmt.Sprintf("%d modules for devices", loaded)
 	if len(faults) > 0 {

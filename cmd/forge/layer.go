@@ -171,7 +171,7 @@ func (f *forge) prepare(r *recipe) error {
 
 // forgeFormat changes when forge itself would make other layers from the same
 // recipes.
-const forgeFormat = "3"
+const forgeFormat = "4"
 
 // resolved is resolve with a memory: asking apt takes a second for each image.
 func (f *forge) resolved(r *recipe) ([]deb, error) {
@@ -286,6 +286,12 @@ func dropped(name string, globs []string) bool {
 
 func (f *forge) addPrograms(r *recipe, target string) error {
 	for _, p := range r.Programs {
+		if p == "ros" {
+			to := filepath.Join(target, "usr/share/bash-completion/completions/ros")
+			if err := copyFile(filepath.Join(f.shared, "ros.bash"), to, 0o644); err != nil {
+				return err
+			}
+		}
 		if err := copyFile(filepath.Join(f.shared, "bin", p), filepath.Join(target, "usr/bin", p), 0o755); err != nil {
 			return err
 		}

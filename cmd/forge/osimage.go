@@ -234,7 +234,7 @@ func (f *forge) seal(tree string) error {
 	}
 	compress := []string{"-zlz4hc,9", "-C65536"}
 	if f.dense {
-		compress = []string{"-zzstd,15", "-C131072"}
+		compress = []string{"-zzstd,12", "-C131072"}
 	}
 	mkfs := append([]string{"mkfs.erofs", "--quiet", fmt.Sprintf("-T%d", epoch), "-U", "7e3c7d2a-52f1-4a53-8d0b-3a5b0a6f0001", "-L", "ROSTER_OS"}, compress...)
 	if err := f.inRoot(append(mkfs, img, tree)...); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 )
@@ -26,7 +27,8 @@ var theirs = []program{
 var ours = []program{
 	{name: "init", module: ".", pkg: "./init"},
 	{name: "rosd", module: ".", pkg: "./cmd/rosd"},
-	{name: "ros", module: ".", pkg: "./cmd/ros"},
+	// Without templates the linker drops a third of it; ros prints its own help.
+	{name: "ros", module: ".", pkg: "./cmd/ros", tags: "urfave_cli_no_template"},
 }
 
 // programs builds all of them. The Go tool knows by itself what changed in
@@ -52,7 +54,16 @@ func (f *forge) programs() error {
 			return err
 		}
 	}
-	return nil
+	return f.completion()
+}
+
+// completion asks ros, as built for this machine, for what bash completes.
+func (f *forge) completion() error {
+	text, err := f.output(nil, "go", "run", "./cmd/ros", "completion", "bash")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(f.shared, "ros.bash"), text, 0o644)
 }
 
 // moduleHash hashes only what the Go tool reads of a module without packages.

@@ -23,6 +23,7 @@ type run struct {
 	stopping time.Duration // from the stop signal to the end
 	healthy  time.Duration // since the start, when probes begin to pass
 	sick     time.Duration // since the start, when probes fail again; 0: never
+	probing  time.Duration // how long a probe takes
 	passes   int           // when sick: of so many probes one passes; 0: none
 }
 
@@ -180,6 +181,7 @@ func (t *task) Signal(_ context.Context, signal string, _ bool) error {
 }
 
 func (t *task) Exec(_ context.Context, _ []string, _ time.Duration) (int, string, error) {
+	time.Sleep(t.do.probing)
 	t.room.mu.Lock()
 	defer t.room.mu.Unlock()
 	if t.room.down {

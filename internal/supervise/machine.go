@@ -325,9 +325,6 @@ func (m *machine) probed(task Task, code int, output string, err error) {
 
 // exited is the event that the task has ended.
 func (m *machine) exited(task Task, code int, why string) {
-	if task != m.task {
-		return
-	}
 	m.task, m.health = nil, nil
 	m.now.Pid, m.now.ExitCode = 0, &code
 	m.cleaned = make(chan struct{})

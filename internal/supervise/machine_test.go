@@ -217,6 +217,16 @@ func TestLife(t *testing.T) {
 				200ms docker healthy`,
 		},
 		{
+			name: "the answer to a probe of an earlier run counts for nothing",
+			defs: defs{service("docker", checked)},
+			runs: runs{"docker": {{ends: time.Second, probing: 3 * time.Second}, {takes: time.Second, probing: 10 * time.Second}}},
+			want: `
+				0s docker starting
+				1s docker backoff: exited with code 0
+				1.1s docker starting
+				12.3s docker healthy`,
+		},
+		{
 			name:   "an unhealthy service gets well again",
 			defs:   defs{service("docker", checked)},
 			runs:   runs{"docker": {{sick: 25 * time.Second, passes: 8}}},

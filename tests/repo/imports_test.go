@@ -31,6 +31,7 @@ var order = []string{
 	"internal/supervise",
 	"internal/containers",
 	"internal/control",
+	"internal/control/server",
 	"init",
 	"cmd/rosd",
 	"cmd/ros",

@@ -271,12 +271,12 @@ func noNetwork(t *testing.T, l lab) {
 		g.expect(t, regexp.MustCompile(`[$#] ?$`), stepPatience)
 		ctx, cancel := g.within(bootPatience)
 		defer cancel()
-		out, code, err := g.Console.Shell(ctx, "until docker version >/dev/null 2>&1; do sleep 1; done; docker info >/dev/null; ros status")
+		out, code, err := g.Console.Shell(ctx, "i=0; until docker version >/dev/null 2>&1 || [ $i = 120 ]; do i=$((i+1)); sleep 1; done; ros status && docker info >/dev/null")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if code != 0 {
-			t.Errorf("ros status on the console: exit code %d:\n%s", code, out)
+			t.Errorf("ros status and docker info on the console: exit code %d:\n%s", code, out)
 		}
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rosteros/ros/internal/control"
 )
@@ -73,17 +74,36 @@ func unsettled(all map[string]control.Service, except ...string) error {
 	return nil
 }
 
-// settle waits until every service is where it should be.
+// settle waits until every service is where it should be. It gives up as soon
+// as one has failed, which is for good, and shows what the troubled ones said.
 func (g *guest) settle(t *testing.T, except ...string) map[string]control.Service {
 	t.Helper()
-	var all map[string]control.Service
-	g.eventually(t, bootPatience, func() (err error) {
-		if all, err = g.services(t); err != nil {
-			return err
+	ctx, cancel := g.within(bootPatience)
+	defer cancel()
+	for {
+		all, err := g.services(t)
+		if err == nil {
+			err = unsettled(all, except...)
 		}
-		return unsettled(all, except...)
-	})
-	return all
+		if err == nil {
+			return all
+		}
+		given := slices.ContainsFunc(slices.Collect(maps.Values(all)), func(s control.Service) bool {
+			return s.State == control.Failed && !slices.Contains(except, s.Name)
+		})
+		if !given {
+			select {
+			case <-g.Ended():
+				t.Fatalf("the machine ended: %v", err)
+			case <-ctx.Done():
+				given = true
+			case <-time.After(time.Second):
+			}
+		}
+		if given {
+			t.Fatalf("%v\n%s", err, g.try(t, `ros service ps; sudo sh -c "tail -n 12 /var/log/ros/*.log"`, nil).Stdout)
+		}
+	}
 }
 
 // process is one process of the guest.
