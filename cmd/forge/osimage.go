@@ -260,7 +260,9 @@ func (f *forge) seal(tree string) error {
 	}
 	boot := bootInfo{
 		Kernel: "vmlinuz", Initrd: "initrd.img", OSImage: "os.img", ISO: "roster.iso", RootHash: string(m[1]), HashOffset: offset,
-		Cmdline: fmt.Sprintf("ros.image=LABEL=%s:/roster/os.img ros.slot=iso ros.roothash=%s ros.hashoffset=%d", isoLabel, m[1], offset),
+		// Huge pages only for those who ask (madvise): given to all, they double
+		// what small daemons take.
+		Cmdline: fmt.Sprintf("ros.image=LABEL=%s:/roster/os.img ros.slot=iso ros.roothash=%s ros.hashoffset=%d transparent_hugepage=madvise", isoLabel, m[1], offset),
 		Console: f.arch.Console,
 	}
 	text, err := json.MarshalIndent(boot, "", "  ")

@@ -134,24 +134,24 @@ func TestUnmountAll(t *testing.T) {
 	}{
 		{
 			name: "backwards, without the root and the kernel's own",
-			want: []string{"unmount net", "unmount my disk", "unmount var", "unmount state", "unmount run"},
+			want: []string{"unmount my disk", "unmount var", "unmount state"},
 		},
 		{
 			name: "again as long as it helps",
 			fail: map[string]int{"unmount var": 1, "unmount state": 2},
-			want: []string{"unmount net", "unmount my disk", "unmount var", "unmount state", "unmount run",
+			want: []string{"unmount my disk", "unmount var", "unmount state",
 				"unmount var", "unmount state", "unmount state"},
 		},
 		{
 			name: "read-only and detached in the end",
 			fail: map[string]int{"unmount state": 9},
-			want: []string{"unmount net", "unmount my disk", "unmount var", "unmount state", "unmount run",
+			want: []string{"unmount my disk", "unmount var", "unmount state",
 				"unmount state", "remount  state", "detach state"},
 		},
 		{
 			name: "named when even that fails",
 			fail: map[string]int{"unmount state": 9, "remount  state": 1},
-			want: []string{"unmount net", "unmount my disk", "unmount var", "unmount state", "unmount run",
+			want: []string{"unmount my disk", "unmount var", "unmount state",
 				"unmount state", "remount  state", "detach state"},
 			wantErr: `cannot unmount "/state": it is busy, and cannot be made read-only: device or resource busy`,
 		},

@@ -17,6 +17,7 @@ import (
 var keep = []string{
 	"autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs",
 	"fusectl", "hugetlbfs", "mqueue", "nsfs", "proc", "pstore", "ramfs", "rootfs", "securityfs", "sysfs", "tracefs",
+	"tmpfs", "iso9660", "erofs", // gone with the power, or never written: the OS image lies on these
 }
 
 // UnmountAll takes down every mount but the root and those of the kernel, when

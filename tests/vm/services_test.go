@@ -111,7 +111,7 @@ type process struct {
 	pid     int
 	name    string
 	cgroup  string // from the root of the hierarchy
-	mounts  string // its mount namespace
+	mounts  string // its mount namespace; "": it ended meanwhile
 	cmdline string
 }
 
@@ -121,34 +121,50 @@ const ourService = "(ours)"
 
 const kernelThread = 0x200000 // PF_KTHREAD in the flags of /proc/PID/stat
 
-var statLine = regexp.MustCompile(`^(\d+) \((.*)\) \S \S+ \S+ \S+ \S+ \S+ (\d+) `)
+var (
+	statLine = regexp.MustCompile(`^(\d+) \((.*)\) \S \S+ \S+ \S+ \S+ \S+ (\d+) `)
+	mntLink  = regexp.MustCompile(` (\d+)/ns/mnt -> (mnt:\S+)`)
+)
 
-// processes lists everything that runs on the machine, kernel threads left out.
+// listProc prints what processes reads, with a handful of commands for all
+// processes together: one for each of them takes a quarter of a minute.
+const listProc = `sudo sh -c 'cd /proc
+	cat [0-9]*/stat; echo ==
+	grep -H . [0-9]*/cgroup; echo ==
+	ls -l [0-9]*/ns/mnt; echo ==
+	grep -aH . [0-9]*/cmdline | tr "\0" " "' 2>/dev/null; true`
+
+// processes lists everything that runs on the machine, kernel threads left
+// out, PID 1 first.
 func (g *guest) processes(t *testing.T) []process {
 	t.Helper()
-	out := g.sh(t, `sudo sh -c 'cd /proc && for p in [0-9]*; do
-		read -r s 2>/dev/null <$p/stat && read -r c 2>/dev/null <$p/cgroup || continue
-		echo "$s"; echo "$c"; readlink $p/ns/mnt || echo -; tr "\0\n" "  " 2>/dev/null <$p/cmdline; echo
-	done'`)
-	lines := strings.Split(out, "\n")
+	parts := strings.Split(g.sh(t, listProc), "==\n")
+	if len(parts) != 4 {
+		t.Fatalf("cannot read the list of processes: %d parts, want 4: %q", len(parts), parts)
+	}
+	mounts := map[string]string{}
+	for _, m := range mntLink.FindAllStringSubmatch(parts[2], -1) {
+		mounts[m[1]] = m[2]
+	}
+	cgroups, cmdlines := byPid(parts[1]), byPid(parts[3])
 	var all []process
-	for ; len(lines) >= 3; lines = lines[min(4, len(lines)):] {
-		stat := statLine.FindStringSubmatch(lines[0])
+	for line := range strings.Lines(parts[0]) {
+		stat := statLine.FindStringSubmatch(line)
 		if stat == nil {
-			t.Fatalf("not the stat of a process: %q", lines[0])
+			t.Fatalf("not the stat of a process: %q", line)
 		}
-		if flags, err := strconv.ParseUint(stat[3], 10, 64); err != nil || flags&kernelThread != 0 {
+		flags, err := strconv.ParseUint(stat[3], 10, 64)
+		cgroup, found := cgroups[stat[1]]
+		if err != nil || flags&kernelThread != 0 || !found {
 			continue
 		}
-		p := process{name: stat[2], mounts: lines[2], cgroup: strings.TrimPrefix(lines[1], "0::")}
+		p := process{name: stat[2], cgroup: strings.TrimPrefix(cgroup, "0::"), mounts: mounts[stat[1]], cmdline: cmdlines[stat[1]]}
 		p.pid, _ = strconv.Atoi(stat[1])
-		if len(lines) > 3 {
-			p.cmdline = strings.TrimSpace(lines[3])
-		}
 		all = append(all, p)
 	}
-	if len(all) == 0 || all[0].pid != 1 {
-		t.Fatalf("the shell does not see PID 1, only %v", all)
+	slices.SortFunc(all, func(a, b process) int { return a.pid - b.pid })
+	if len(all) == 0 || all[0].pid != 1 || all[0].mounts == "" {
+		t.Fatalf("the shell does not see all of PID 1, only %v", all)
 	}
 	// Inside a cgroup namespace paths begin at the namespace's root, which is the
 	// service that the shell runs in, and lead out of it with /.. .
@@ -160,6 +176,20 @@ func (g *guest) processes(t *testing.T) []process {
 		}
 	default:
 		t.Fatalf("PID 1 is in cgroup %s: the shell should be in /services/NAME", all[0].cgroup)
+	}
+	return all
+}
+
+// byPid takes lines like "12/cgroup:text" apart. Of several for a process the
+// first counts.
+func byPid(text string) map[string]string {
+	all := map[string]string{}
+	for line := range strings.Lines(text) {
+		pid, rest, _ := strings.Cut(line, "/")
+		_, value, ok := strings.Cut(rest, ":")
+		if _, known := all[pid]; ok && !known {
+			all[pid] = strings.TrimSpace(value)
+		}
 	}
 	return all
 }
@@ -218,7 +248,7 @@ func checkContainment(t *testing.T, g *guest) {
 		if own := "/services/" + s.Name; !inCgroup(p.cgroup, own) && !inCgroup(p.cgroup, "/services/"+ourService) {
 			t.Errorf("service %s: its process %d is in cgroup %s, want %s", s.Name, s.Pid, p.cgroup, own)
 		}
-		if p.mounts == "-" || p.mounts == all[0].mounts {
+		if p.mounts == "" || p.mounts == all[0].mounts {
 			t.Errorf("service %s: its process %d has the mount namespace %s of PID 1", s.Name, s.Pid, p.mounts)
 		}
 	}
