@@ -1,14 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 )
 
 // initrd holds stage 1 only: PID 1, a rescue shell, and the modules that lead
@@ -72,7 +68,7 @@ func (f *forge) initrdModules(list, tree string) error {
 		return err
 	}
 	source := filepath.Join(f.kernelDir(), "usr/lib/modules", version)
-	names, err := moduleList(list)
+	names, err := readList(list)
 	if err != nil {
 		return err
 	}
@@ -82,7 +78,7 @@ func (f *forge) initrdModules(list, tree string) error {
 	}
 	target := filepath.Join(tree, "lib/modules", version)
 	for _, name := range names {
-		for _, file := range deps[name] {
+		for _, file := range deps[moduleName(name)] {
 			if err := copyFile(filepath.Join(source, file), filepath.Join(target, file), 0o644); err != nil {
 				return err
 			}
@@ -113,46 +109,4 @@ func (f *forge) initrdModules(list, tree string) error {
 		}
 	}
 	return nil
-}
-
-func moduleList(file string) ([]string, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for line := range strings.Lines(string(text)) {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-			names = append(names, moduleName(line))
-		}
-	}
-	slices.Sort(names)
-	return names, nil
-}
-
-// moduleName is the name of a module or of its file: the kernel takes - and _
-// for the same.
-func moduleName(s string) string {
-	name, _, _ := strings.Cut(filepath.Base(s), ".")
-	return strings.ReplaceAll(name, "-", "_")
-}
-
-// moduleDeps reads modules.dep: name -> its file and those it needs.
-func moduleDeps(file string) (map[string][]string, error) {
-	r, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	deps := map[string][]string{}
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		path, needs, ok := strings.Cut(lines.Text(), ":")
-		if !ok {
-			return nil, fmt.Errorf("%s: unexpected line %q", file, lines.Text())
-		}
-		deps[moduleName(path)] = append([]string{path}, strings.Fields(needs)...)
-	}
-	return deps, lines.Err()
 }

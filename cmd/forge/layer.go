@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -272,16 +271,8 @@ var alwaysDropped = []string{
 	"usr/lib/systemd/system", "usr/lib/systemd/user", "usr/lib/tmpfiles.d", "usr/lib/sysusers.d", "etc/init.d", "usr/share/zsh",
 }
 
-// dropped says whether a path, or a folder above it, matches one of the globs.
 func dropped(name string, globs []string) bool {
-	for p := name; p != "." && p != "/"; p = path.Dir(p) {
-		for _, g := range slices.Concat(globs, alwaysDropped) {
-			if ok, _ := path.Match(strings.TrimPrefix(g, "/"), p); ok {
-				return true
-			}
-		}
-	}
-	return false
+	return matches(name, alwaysDropped) || matches(name, globs)
 }
 
 func (f *forge) addPrograms(r *recipe, target string) error {

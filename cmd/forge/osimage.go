@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"strings"
 )
 
 // release is /usr/lib/ros/release.json of the OS image.
@@ -21,53 +20,9 @@ type release struct {
 	Kernel  string `json:"kernel"`
 }
 
-func (f *forge) kernelDir() string         { return filepath.Join(f.dir, "kernel") }
 func (f *forge) osFile(name string) string { return filepath.Join(f.dir, name) }
 
-// kernel extracts Debian's kernel: vmlinuz and all its modules.
-func (f *forge) kernel() error {
-	debs, err := f.resolved(&recipe{folder: "kernel-" + f.flavour, Packages: []string{f.arch.Kernel[f.flavour]}})
-	if err != nil {
-		return err
-	}
-	var images []deb
-	for _, d := range debs {
-		if strings.HasPrefix(d.Package, "linux-image-") || strings.HasPrefix(d.Package, "linux-modules-") {
-			images = append(images, d)
-		}
-	}
-	return f.once(f.dir, "kernel", hash(images, forgeFormat), func() error {
-		if err := f.fetch(images); err != nil {
-			return err
-		}
-		if err := os.RemoveAll(f.kernelDir()); err != nil {
-			return err
-		}
-		for _, d := range images {
-			if err := f.extract(d, f.kernelDir(), func(p string) bool { return !dropped(p, nil) }); err != nil {
-				return err
-			}
-		}
-		version, err := f.kernelVersion()
-		if err != nil {
-			return err
-		}
-		if err := f.inRoot("depmod", "-b", filepath.Join(f.kernelDir(), "usr"), version); err != nil {
-			return err
-		}
-		return copyFile(filepath.Join(f.kernelDir(), "boot/vmlinuz-"+version), f.osFile("vmlinuz"), 0o644)
-	})
-}
-
-func (f *forge) kernelVersion() (string, error) {
-	dirs, err := filepath.Glob(filepath.Join(f.kernelDir(), "usr/lib/modules/*"))
-	if err != nil || len(dirs) != 1 {
-		return "", fmt.Errorf("expected one kernel below %s, found %d", f.kernelDir(), len(dirs))
-	}
-	return filepath.Base(dirs[0]), nil
-}
-
-// osTree is where everything in the OS image comes from.
+// osPart is one source of the OS image, and where it goes.
 type osPart struct{ from, to string }
 
 func (f *forge) osParts() ([]osPart, error) {
@@ -234,7 +189,7 @@ func (f *forge) seal(tree string) error {
 	}
 	compress := []string{"-zlz4hc,9", "-C65536"}
 	if f.dense {
-		compress = []string{"-zzstd,12", "-C131072"}
+		compress = []string{"-zzstd,12", "-C262144", "-Eztailpacking"}
 	}
 	mkfs := append([]string{"mkfs.erofs", "--quiet", fmt.Sprintf("-T%d", epoch), "-U", "7e3c7d2a-52f1-4a53-8d0b-3a5b0a6f0001", "-L", "ROSTER_OS"}, compress...)
 	if err := f.inRoot(append(mkfs, img, tree)...); err != nil {

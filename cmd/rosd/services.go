@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"path/filepath"
 	"sync"
 
 	"github.com/rosteros/ros/internal/compose"
@@ -67,7 +68,9 @@ func (f *serviceFiles) definitions() []supervise.Definition {
 	faulty := map[string]int{} // service: its place in definitions
 	for _, fault := range f.last.Faults {
 		if fault.Service == "" {
-			continue
+			// A fault of a whole file stands in the list under the file's name,
+			// where an operator looks for what should be running.
+			fault.Service = filepath.Base(fault.File)
 		}
 		if at, ok := faulty[fault.Service]; ok {
 			definitions[at].Fault += "; " + fault.Error()

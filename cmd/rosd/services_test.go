@@ -60,7 +60,7 @@ func TestServiceFiles(t *testing.T) {
 	for _, d := range definitions {
 		names = append(names, d.Service.Name)
 	}
-	if diff := cmp.Diff([]string{"network", "ntp", "bad"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"network", "ntp", "bad", "junk.yml"}, names); diff != "" {
 		t.Fatalf("definitions (-want +got):\n%s", diff)
 	}
 	if fault := definitions[2].Fault; !strings.Contains(fault, "bad.yml:4: ") || !strings.Contains(fault, "; "+operators+"/bad.yml:5: ") {

@@ -91,6 +91,7 @@ const goodService = `services:
     image: ros/console
     entrypoint: []
     command: [sleep, "100000"]
+    restart: always
     x-ros: {scope: system}
 `
 
