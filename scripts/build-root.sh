@@ -21,6 +21,7 @@ packages=$(sed -n 's/^#: \([^ ]*\) .*/\1/p' "$0" | paste -sd,)
 #: grub-common         grub-mkimage
 #: grub-pc-bin         GRUB for BIOS
 #: grub-efi-amd64-bin  GRUB for UEFI
+#: squashfs-tools      weighs the peer of the benchmark
 #: kmod                depmod
 #: cpio                the initrd
 #: zstd                compresses it

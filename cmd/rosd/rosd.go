@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	goruntime "runtime"
 	"sync"
 	"time"
 
@@ -68,6 +69,9 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	defer runtime.Close()
 	services := supervise.New(supervise.Config{
 		Runtime: runtime, Log: log, Dir: recordDir, Uptime: bootlog.Now, LastLine: lastLine,
+		// Starting a container is work for a processor. More at once would make
+		// those that others wait for share it with those that nobody needs yet.
+		Concurrency: max(2, goruntime.NumCPU()),
 	})
 
 	socket, err := listen(log)

@@ -294,6 +294,9 @@ func (s *Supervisor) order(definitions []Definition) {
 		behind := map[string]bool{}
 		s.behind(d.Service.Name, behind)
 		s.weights[d.Service.Name] = len(behind)
+		if d.Service.Required {
+			s.weights[d.Service.Name] += len(definitions) // before any that is not
+		}
 	}
 }
 
