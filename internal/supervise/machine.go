@@ -281,6 +281,9 @@ func (m *machine) watch(task Task) {
 func (m *machine) probe() {
 	task, check := m.task, m.health.check
 	m.sup.wg.Go(func() {
+		if !m.sup.waitedFor(m.name) {
+			m.sup.gate.pass(m.sup.ctx)
+		}
 		ctx, cancel := context.WithTimeout(m.sup.ctx, check.Timeout+probeMargin)
 		defer cancel()
 		code, output, err := task.Exec(ctx, check.Test, check.Timeout)

@@ -316,6 +316,13 @@ func (s *Supervisor) weight(name string) int {
 	return s.weights[name]
 }
 
+// waitedFor says whether another service depends on name.
+func (s *Supervisor) waitedFor(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.dependants[name]) > 0
+}
+
 func (s *Supervisor) look(name string) (view, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,23 +11,23 @@
 // A boot costs about a minute where there is no KVM, so boots are planned.
 // These are all of them (the list itself is scenarios in boot_test.go):
 //
-//	amd64/bios        the ISO, from BIOS, no disk: services, cgroups, ssh, docker; then,
-//	                  from a snapshot each, the kills and the console restart
-//	amd64/uefi        the ISO, from UEFI, with a state disk: power button and e2fsck,
-//	                  reboot (a second boot) and what it must keep; leaves its disk to
-//	amd64/bad-input   the same disk, with bad service files and a cut-off containerd database
-//	amd64/small       512 MB of memory, and a state disk that cannot be mounted: goes on in RAM
-//	amd64/no-network  no network card: login prompt, docker
-//	amd64/flipped     one byte of the OS image is wrong: rescue
-//	amd64/required    the state disk is required and cannot be mounted: rescue
-//	arm64/uefi        the ISO, from UEFI: services, ssh, docker, poweroff
+//	amd64/bios                  the ISO, from BIOS, no disk: services, cgroups, ssh, docker;
+//	                            then, each from a snapshot, the kills and the console restart
+//	amd64/state-disk/uefi       the ISO, from UEFI, with a state disk: reboot (a second boot)
+//	                            and what it must keep, power button and e2fsck; its disk goes to
+//	amd64/state-disk/bad-input  bad service files and a cut-off containerd database on it
+//	amd64/small                 512 MB of memory, and a state disk that cannot be mounted: RAM
+//	amd64/no-network            no network card: login prompt, docker
+//	amd64/flipped               one byte of the OS image is wrong: rescue
+//	amd64/required              the state disk is required and cannot be mounted: rescue
+//	arm64/uefi                  the ISO, from UEFI: services, ssh, docker, poweroff
 //
 // and with ROS_TEST_ALL=1
 //
-//	amd64/power-cut   the plug is pulled while the state disk is written to
-//	amd64/reboots     five reboots in a row
-//	arm64/kills       what amd64/bios does after its snapshot
-//	arm64/bad-input, small, no-network, flipped, required
+//	amd64/power-cut             the plug is pulled while the state disk is written to
+//	amd64/reboots               five reboots in a row
+//	arm64/kills                 what amd64/bios does after its snapshot
+//	arm64/state-disk, small, no-network, flipped, required
 //
 // Only the ISO boots and those that test the firmware go through it; the others
 // start the same kernel, initrd and ISO directly, which saves the menu.

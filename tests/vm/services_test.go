@@ -138,7 +138,8 @@ const listProc = `sudo sh -c 'cd /proc
 // out, PID 1 first.
 func (g *guest) processes(t *testing.T) []process {
 	t.Helper()
-	parts := strings.Split(g.sh(t, listProc), "==\n")
+	// Four, because our own command line is in the last part.
+	parts := strings.SplitN(g.sh(t, listProc), "==\n", 4)
 	if len(parts) != 4 {
 		t.Fatalf("cannot read the list of processes: %d parts, want 4: %q", len(parts), parts)
 	}
@@ -180,15 +181,14 @@ func (g *guest) processes(t *testing.T) []process {
 	return all
 }
 
-// byPid takes lines like "12/cgroup:text" apart. Of several for a process the
-// first counts.
+// byPid takes lines like "12/cgroup:text" apart. Several for one process are
+// joined: busybox's grep takes each argument of a command line for a line.
 func byPid(text string) map[string]string {
 	all := map[string]string{}
 	for line := range strings.Lines(text) {
 		pid, rest, _ := strings.Cut(line, "/")
-		_, value, ok := strings.Cut(rest, ":")
-		if _, known := all[pid]; ok && !known {
-			all[pid] = strings.TrimSpace(value)
+		if _, value, ok := strings.Cut(rest, ":"); ok {
+			all[pid] = strings.TrimSpace(all[pid] + " " + strings.TrimSpace(value))
 		}
 	}
 	return all

@@ -44,7 +44,10 @@ memory() {
 	grep -H '^Pss:' /proc/[0-9]*/smaps_rollup >$sizes 2>/dev/null
 	# What is there only because it is measured: this shell and, where a service
 	# is a container, its shim.
-	grep -alE 'bench.measure|-id.bench' /proc/[0-9]*/cmdline >$own 2>/dev/null
+	echo "/proc/$$/cmdline" >$own
+	grep -l containerd-shim /proc/[0-9]*/comm 2>/dev/null | while read -r comm; do
+		case $(tr '\0' ' ' <"${comm%comm}cmdline") in *' -id bench '*) echo "$comm" >>$own ;; esac
+	done
 	awk -F'[/: \t]+' -v w="$1" '
 		FILENAME ~ /own$/ { mine[$3] = 1; next }
 		FILENAME ~ /names$/ { line = $0; sub(/^[^:]*:/, "", line); gsub(/ /, "_", line); name[$3] = line; next }
