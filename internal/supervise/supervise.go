@@ -290,24 +290,39 @@ func (s *Supervisor) order(definitions []Definition) {
 		}
 	}
 	s.weights = map[string]int{}
+	byName := map[string]Definition{}
 	for _, d := range definitions {
-		behind := map[string]bool{}
-		s.behind(d.Service.Name, behind)
-		s.weights[d.Service.Name] = len(behind)
+		byName[d.Service.Name] = d
+	}
+	for name, d := range byName {
+		s.weights[name] = s.path(name, byName, map[string]bool{})
 		if d.Service.Required {
-			s.weights[d.Service.Name] += len(definitions) // before any that is not
+			s.weights[name] += requiredFirst
 		}
 	}
 }
 
-// behind collects everything that waits for name, directly or not.
-func (s *Supervisor) behind(name string, found map[string]bool) {
-	for _, dependant := range s.dependants[name] {
-		if !found[dependant.Service] {
-			found[dependant.Service] = true
-			s.behind(dependant.Service, found)
-		}
+// requiredFirst puts every required service before those that are not.
+const requiredFirst = 1 << 20
+
+// path is how long, in seconds, the start of a service and of all that waits
+// for it may take: the longest way through its dependants. The start_period of
+// a healthcheck is what the service file says about that. Starting the longest
+// way first is what makes the whole boot short.
+func (s *Supervisor) path(name string, byName map[string]Definition, seen map[string]bool) int {
+	if seen[name] {
+		return 0 // a cycle; plan has refused it
 	}
+	seen[name] = true
+	defer delete(seen, name) // two ways may meet again
+	longest := 0
+	for _, dependant := range s.dependants[name] {
+		longest = max(longest, s.path(dependant.Service, byName, seen))
+	}
+	if check := byName[name].Service.Healthcheck; check != nil {
+		longest += int(check.StartPeriod.Seconds())
+	}
+	return longest + 1
 }
 
 func (s *Supervisor) weight(name string) int {
