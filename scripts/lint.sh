@@ -15,5 +15,5 @@ GOARCH=arm64 go vet ./init ./cmd/... || status=1
 echo "lint: staticcheck"
 go tool staticcheck ./... || status=1
 echo "lint: shellcheck"
-git ls-files -z scripts images .ci tests | xargs -0 grep -lE -m1 '^#!/(usr/)?bin/(env )?(ba|da)?sh' | xargs shellcheck -x || status=1
+git ls-files -z scripts images .ci tests | xargs -0 grep -lsE -m1 '^#!/(usr/)?bin/(env )?(ba|da)?sh' | xargs shellcheck -x || status=1
 exit $status

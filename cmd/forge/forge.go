@@ -85,12 +85,6 @@ func (f *forge) once(dir, name, key string, work func() error) error {
 	return os.WriteFile(stamp, []byte(key), 0o644)
 }
 
-// command runs a program of the build machine.
-func (f *forge) command(name string, args ...string) error {
-	_, err := f.output(nil, name, args...)
-	return err
-}
-
 // inRoot runs a program of the build root; paths below the source tree are the
 // same inside.
 func (f *forge) inRoot(args ...string) error {

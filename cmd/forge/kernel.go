@@ -13,8 +13,8 @@ import (
 
 func (f *forge) kernelDir() string { return filepath.Join(f.dir, "kernel") }
 
-// kernel extracts Debian's kernel: vmlinuz and its modules, but for those of
-// images/kernel/left-out.txt.
+// kernel extracts Debian's kernel: vmlinuz and its modules; of the flavour vm
+// without those of images/kernel/left-out.txt.
 func (f *forge) kernel() error {
 	debs, err := f.resolved(&recipe{folder: "kernel-" + f.flavour, Packages: []string{f.arch.Kernel[f.flavour]}})
 	if err != nil {
@@ -47,8 +47,10 @@ func (f *forge) unpackKernel(debs []deb, list string) error {
 	if err != nil {
 		return err
 	}
-	if err := f.leaveOut(list, version); err != nil {
-		return err
+	if f.flavour == "vm" {
+		if err := f.leaveOut(list, version); err != nil {
+			return err
+		}
 	}
 	if err := f.depmod(version); err != nil {
 		return err
