@@ -59,8 +59,7 @@ lint: tools ## gofmt, go vet, staticcheck, shellcheck
 test-all: build ## The VM tests with their slow matrices
 	ROS_TEST_ALL=1 scripts/test-vm.sh
 
-bench: ## Measure beside minimal Debian with Docker; writes docs/benchmarks.md
-	$(MAKE) build DENSE=1
+bench: build ## Measure beside minimal Debian with Docker; writes docs/benchmarks.md
 	$(sudo) go run ./tests/bench
 
 # --- not for typing --------------------------------------------------------
