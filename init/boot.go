@@ -22,6 +22,7 @@ var stage1 = []phase{
 	{"verity", openVerity, required, inline},      // checked against ros.roothash from here on
 	{"root", mountRoot, required, inline},         // EROFS, read-only, on /sysroot
 	{"release", checkRelease, required, inline},   // it is for this machine
+	{"medium", readMedium, required, inline},      // all of it, when it is the live ISO
 	{"rescue", rescueOnPurpose, required, inline}, // rancher.rescue: stop before a disk is touched
 	{"state", openState, required, inline},        // the state disk, or RAM
 	{"assemble", assembleRoot, required, inline},  // /etc /var /home /opt /tmp

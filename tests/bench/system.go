@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/rosteros/ros/tests/vm/qemu"
 )
@@ -71,10 +72,13 @@ func oursFrom(build qemu.Build, out string) (*system, error) {
 		}
 		*size = info.Size()
 	}
+	// As installed: the OS image lies raw on a virtio disk, as the peer's root
+	// does, and is not read through as a live medium is. Disks in order: vda is
+	// the state disk, vdb Docker's test image.
+	installed := strings.NewReplacer("ros.image=LABEL=ROSTER:/roster/os.img", "ros.image=/dev/vdc", "ros.slot=iso", "ros.slot=A")
 	s.config = qemu.Config{
-		Kernel: sys.Kernel, Initrd: sys.Initrd, Cmdline: sys.Cmdline + " console=ttyS0 quiet",
-		// A virtio disk like the peer's, not an emulated CD drive.
-		RawDisks: []string{image, sys.ISO},
+		Kernel: sys.Kernel, Initrd: sys.Initrd, Cmdline: installed.Replace(sys.Cmdline) + " console=ttyS0 quiet",
+		RawDisks: []string{image, sys.OSImage},
 	}
 	return s, nil
 }
