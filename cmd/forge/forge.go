@@ -30,6 +30,8 @@ type forge struct {
 	build   string // absolute
 	shared  string // build/<arch>: programs, layers, images
 	dir     string // build/<arch>[-<flavour>]: kernel, OS image, initrd, ISO
+
+	read []*recipe // what recipes found
 }
 
 func newForge(out io.Writer, arch Arch, flavour, version string, dense bool, build string) (*forge, error) {

@@ -65,8 +65,13 @@ type dir struct {
 const hostImage = "host"
 
 // recipes reads every image.yml, resolves the packages and orders them so that
-// an image comes after the one it is built on.
+// an image comes after the one it is built on. It does so once: hashing what goes
+// into the images is most of a build with nothing to do. The programs must have
+// been built before.
 func (f *forge) recipes() ([]*recipe, error) {
+	if f.read != nil {
+		return f.read, nil
+	}
 	files, err := filepath.Glob(filepath.Join(f.top, "images/*/image.yml"))
 	if err != nil {
 		return nil, err
@@ -109,6 +114,7 @@ func (f *forge) recipes() ([]*recipe, error) {
 			return nil, fmt.Errorf("images/%s/image.yml: %w", r.folder, err)
 		}
 	}
+	f.read = ordered
 	return ordered, nil
 }
 
@@ -314,11 +320,7 @@ func (f *forge) addRootfs(r *recipe, target string) error {
 		case d.IsDir():
 			return os.MkdirAll(to, 0o755)
 		case info.Mode()&fs.ModeSymlink != 0:
-			link, err := os.Readlink(p)
-			if err != nil {
-				return err
-			}
-			return relink(link, to)
+			return copyLink(p, to)
 		}
 		mode := fs.FileMode(0o644)
 		if info.Mode()&0o111 != 0 {
@@ -360,6 +362,15 @@ func addLinks(r *recipe, target string) error {
 		}
 	}
 	return nil
+}
+
+// copyLink makes the same symlink in another place.
+func copyLink(from, to string) error {
+	link, err := os.Readlink(from)
+	if err != nil {
+		return err
+	}
+	return relink(link, to)
 }
 
 func relink(to, name string) error {

@@ -155,11 +155,7 @@ func linkTree(from, to string, seen map[string]string) error {
 		case d.IsDir():
 			return copyDir(target, info)
 		case info.Mode()&fs.ModeSymlink != 0:
-			link, err := os.Readlink(p)
-			if err != nil {
-				return err
-			}
-			return relink(link, target)
+			return copyLink(p, target)
 		}
 		h, err := fileHash(p)
 		if err != nil {

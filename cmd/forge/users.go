@@ -10,12 +10,12 @@ import (
 	"strings"
 )
 
-// The password field is "*": no password fits. "!" would mean a locked account,
-// which sshd refuses whatever key is offered.
-//
 // addUsers appends the users and groups of a recipe to etc/passwd, etc/group
 // and etc/shadow. A layer hides the files of the layers below it, so it starts
 // from the nearest copy below.
+//
+// The password field is "*": no password fits. "!" would mean a locked account,
+// which sshd refuses whatever key is offered.
 func (f *forge) addUsers(r *recipe, target string) error {
 	if len(r.Users) == 0 && len(r.Groups) == 0 {
 		return nil
