@@ -17,6 +17,7 @@ import (
 // the task starts and stay with it.
 func DefinitionHash(s Service) string {
 	s.File, s.Line, s.Scope, s.Required, s.PrivilegedWhy = "", 0, "", false, ""
+	s.StartLast, s.ReloadConfig = false, false
 	s.DependsOn, s.Healthcheck, s.Restart = nil, nil, Restart{}
 	s.StopSignal, s.StopGracePeriod = "", 0
 	// Maps are written sorted by key, so the text is the same every time.

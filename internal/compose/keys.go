@@ -198,6 +198,8 @@ func (r *reader) scope(s *found) {
 				}
 			},
 			"required":          func(v yamldoc.Value) { s.Required, _ = r.boolean(v) },
+			"start":             func(v yamldoc.Value) { _, s.StartLast = r.oneOf(v, "last") },
+			"reload-config":     func(v yamldoc.Value) { s.ReloadConfig, _ = r.boolean(v) },
 			"privileged-reason": func(v yamldoc.Value) { s.PrivilegedWhy, _ = r.word(v) },
 		})
 		if len(r.faults) > before && !given {

@@ -33,6 +33,11 @@ type Service struct {
 	Scope    Scope  `json:"scope"`
 	Required bool   `json:"required"` // a machine without it is not well (gates the commit of an upgrade)
 
+	// StartLast lets the services without it start first when the machine boots.
+	StartLast bool `json:"start_last,omitempty"`
+	// ReloadConfig makes rosd read the config again once the service is done.
+	ReloadConfig bool `json:"reload_config,omitempty"`
+
 	// What runs.
 	Image      string            `json:"image"`
 	Entrypoint []string          `json:"entrypoint,omitempty"` // nil: the image's

@@ -165,6 +165,9 @@ func (m *machine) consider() {
 		return
 	}
 	v := judge(m.def.DependsOn, m.sup.look)
+	if v.failed == "" && len(v.waitsFor) == 0 && m.def.StartLast && m.sup.othersFirst() {
+		v.waitsFor = []string{"the others to start"}
+	}
 	switch {
 	case v.failed != "":
 		if m.now.State != Failed || m.now.Reason != v.failed {

@@ -41,6 +41,10 @@ import (
 // DefaultConcurrency is how many containers are made at once.
 const DefaultConcurrency = 4
 
+// lastPatience is how long a service with StartLast waits for the others when
+// the machine boots.
+const lastPatience = time.Minute
+
 // logSettle is how long the last line of an ended task may take from its pipe
 // into its log file.
 const logSettle = 50 * time.Millisecond
@@ -59,10 +63,12 @@ type Config struct {
 }
 
 // Definition is one service that should exist. With a Fault, Service need only
-// have a name: it will be listed as failed, for that reason.
+// have a name: it will be listed as failed, for that reason. One that is Off is
+// not started by itself: it is stopped until an operator starts it.
 type Definition struct {
 	Service compose.Service
 	Fault   string
+	Off     bool
 }
 
 // Supervisor runs services. Its methods may be called from any goroutine.
@@ -82,14 +88,19 @@ type Supervisor struct {
 	changed    chan struct{}   // closed, and made anew, when a view changes
 	dependants map[string][]compose.Dependency
 	weights    map[string]int
-	adopted    bool // it is known what runs already
-	closing    bool // Shutdown was called
+	last       []string  // services that start when the others have
+	lastUntil  time.Time // when they start whatever the others do; zero: they need not wait any more
+	adopted    bool      // it is known what runs already
+	closing    bool      // Shutdown was called
+
+	ready chan struct{} // closed when every machine has been told what runs
 }
 
 // view is what one machine shows to the others.
 type view struct {
 	Service
 	checked bool // has a healthcheck
+	last    bool // starts when the others have
 }
 
 // New returns a Supervisor without services.
@@ -107,6 +118,7 @@ func New(cfg Config) *Supervisor {
 	return &Supervisor{
 		cfg: cfg, log: cfg.Log, ctx: ctx, cancel: cancel,
 		machines: map[string]*machine{}, views: map[string]view{}, changed: make(chan struct{}),
+		ready: make(chan struct{}),
 	}
 }
 
@@ -151,6 +163,7 @@ func (s *Supervisor) running() (map[string]Task, error) {
 func (s *Supervisor) adopt(tasks map[string]Task) {
 	s.mu.Lock()
 	s.adopted = true
+	s.lastUntil = time.Now().Add(lastPatience)
 	for name := range tasks {
 		if s.machines[name] == nil {
 			m := s.add(Definition{Service: compose.Service{Name: name}}, Waiting)
@@ -159,7 +172,14 @@ func (s *Supervisor) adopt(tasks map[string]Task) {
 	}
 	machines := slices.Collect(maps.Values(s.machines))
 	s.mu.Unlock()
+	patience := time.AfterFunc(lastPatience, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.pokeLast()
+	})
+	context.AfterFunc(s.ctx, func() { patience.Stop() })
 
+	defer close(s.ready)
 	if len(machines) == 0 {
 		s.gate.open(s.cfg.Concurrency)
 	}
@@ -178,6 +198,10 @@ func (s *Supervisor) adopt(tasks map[string]Task) {
 		})
 	}
 }
+
+// Adopted is closed when it is known what runs. What is asked of a service
+// before that, it may not hear.
+func (s *Supervisor) Adopted() <-chan struct{} { return s.ready }
 
 // Reload puts definitions in the place of those before. It starts and stops
 // nothing: services that are new are stopped until an operator starts them.
@@ -198,7 +222,11 @@ func (s *Supervisor) load(definitions []Definition, initial State) {
 			m.inbox.post(func() { m.define(d.Service, d.Fault, false) })
 			continue
 		}
-		s.add(d, initial)
+		first := initial
+		if d.Off {
+			first = Stopped
+		}
+		s.add(d, first)
 	}
 	for name, m := range s.machines {
 		if !seen[name] {
@@ -235,7 +263,7 @@ func (s *Supervisor) add(d Definition, initial State) *machine {
 }
 
 func (m *machine) view() view {
-	return view{Service: m.now, checked: m.def.Healthcheck != nil}
+	return view{Service: m.now, checked: m.def.Healthcheck != nil, last: m.def.StartLast}
 }
 
 // forget removes a machine of which nothing is left.
@@ -267,6 +295,35 @@ func (s *Supervisor) tell(name string) {
 	for _, dependant := range s.dependants[name] {
 		s.poke(dependant.Service)
 	}
+	if !s.lastUntil.IsZero() {
+		s.pokeLast()
+	}
+}
+
+func (s *Supervisor) pokeLast() {
+	for _, name := range s.last {
+		s.poke(name)
+	}
+}
+
+// othersFirst says whether a service that starts last still has to wait:
+// while the machine boots and another one is on its way. Once they are all
+// there it is over for good, whatever happens to them later.
+func (s *Supervisor) othersFirst() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lastUntil.IsZero() {
+		return false
+	}
+	if time.Now().Before(s.lastUntil) {
+		for _, v := range s.views {
+			if !v.last && !v.Settled() {
+				return true
+			}
+		}
+	}
+	s.lastUntil = time.Time{}
+	return false
 }
 
 func (s *Supervisor) poke(name string) {
@@ -289,7 +346,7 @@ func (s *Supervisor) order(definitions []Definition) {
 			s.dependants[dep.Service] = append(s.dependants[dep.Service], us)
 		}
 	}
-	s.weights = map[string]int{}
+	s.weights, s.last = map[string]int{}, nil
 	byName := map[string]Definition{}
 	for _, d := range definitions {
 		byName[d.Service.Name] = d
@@ -298,6 +355,9 @@ func (s *Supervisor) order(definitions []Definition) {
 		s.weights[name] = s.path(name, byName, map[string]bool{})
 		if d.Service.Required {
 			s.weights[name] += requiredFirst
+		}
+		if d.Service.StartLast {
+			s.last = append(s.last, name)
 		}
 	}
 }
@@ -317,7 +377,9 @@ func (s *Supervisor) path(name string, byName map[string]Definition, seen map[st
 	defer delete(seen, name) // two ways may meet again
 	longest := 0
 	for _, dependant := range s.dependants[name] {
-		longest = max(longest, s.path(dependant.Service, byName, seen))
+		if !byName[dependant.Service].Service.StartLast {
+			longest = max(longest, s.path(dependant.Service, byName, seen))
+		}
 	}
 	if check := byName[name].Service.Healthcheck; check != nil {
 		longest += int(check.StartPeriod.Seconds())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -240,6 +241,40 @@ func TestConcurrency(t *testing.T) {
 		}
 		r.end()
 	})
+}
+
+func TestStartLast(t *testing.T) {
+	last := func(s *compose.Service) { s.StartLast = true }
+	for _, tt := range []struct {
+		name  string
+		other supervise.Definition
+		takes time.Duration
+		want  time.Duration
+	}{
+		{"waits until the other is healthy", service("other", checked), 5 * time.Second, 5200 * time.Millisecond},
+		{"waits a minute for one that never comes up", service("other"), 3 * time.Minute, time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				room := newRoom(map[string][]run{"other": {{takes: tt.takes}}})
+				r := start(t, dir, room, tt.other, service("late", last), service("later", last, after("late", compose.Started)))
+				time.Sleep(4 * time.Second)
+				if got := r.service("late"); got.State != supervise.Waiting || !slices.Equal(got.WaitingFor, []string{"the others to start"}) {
+					t.Errorf("late is %s for %v, want it to wait for the others to start", got.State, got.WaitingFor)
+				}
+				time.Sleep(2 * time.Minute)
+				synctest.Wait()
+				if up := r.service("late").StartedAt.Sub(r.begin); up != tt.want {
+					t.Errorf("late was up after %v, want %v", up, tt.want)
+				}
+				if got := r.service("later").State; got != supervise.Running {
+					t.Errorf("later is %s, want running", got)
+				}
+				r.end()
+			})
+		})
+	}
 }
 
 func TestProbesComeOftenWhileYoung(t *testing.T) {
