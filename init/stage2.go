@@ -12,6 +12,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -372,9 +373,19 @@ func (m *machine) startProgram(p program) (process, error) {
 	return proc, nil
 }
 
+// driversNice leaves loadAllDrivers about a third of a processor that another
+// thread wants too.
+const driversNice = 5
+
 // loadAllDrivers loads what the initrd left out: modules for the other devices,
-// and those of the list, which no device asks for.
+// and those of the list, which no device asks for. It has a thread of its own
+// that yields to containerd and rosd, which start beside it: unpacking modules
+// is work for a processor, and nothing needs them before the first services do.
 func loadAllDrivers(m *machine) (string, error) {
+	runtime.LockOSThread() // and never unlocked: the thread ends with the phase
+	if err := unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), driversNice); err != nil {
+		m.log.Info("drivers are loaded with the usual priority", "error", err)
+	}
 	text, err := os.ReadFile(modulesFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
