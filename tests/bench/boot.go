@@ -187,14 +187,23 @@ func (o *boot) add(key string, words []string) {
 	o.Memory[moment] = at
 }
 
-// powerOff presses the power button and waits for the end.
+// powerOff presses the power button until the machine has ended, and tells how
+// long it took from the first press. A system that has only just booted may not
+// be listening yet; a press that was heard is not undone by another.
 func powerOff(ctx context.Context, m *qemu.Machine) (float64, error) {
 	pressed := time.Now()
-	if err := m.PressPower(); err != nil {
-		return 0, err
+	for {
+		if err := m.PressPower(); err != nil {
+			return 0, err
+		}
+		select {
+		case <-m.Ended():
+		case <-time.After(10 * time.Second):
+			continue
+		case <-ctx.Done():
+		}
+		return time.Since(pressed).Seconds(), m.Wait(ctx)
 	}
-	err := m.Wait(ctx)
-	return time.Since(pressed).Seconds(), err
 }
 
 // sshBanner tries to read an ssh banner four times a second, as an impatient
