@@ -75,7 +75,24 @@ func readCmdline(m *machine) (string, error) {
 	if v, ok := m.line.Value("ros.slot"); ok && v != "" {
 		m.slot = v
 	}
+	if len(m.line.After) > 0 {
+		if err := hideSecrets("/proc/cmdline", visibleCmdline); err != nil {
+			m.warn("containers see the whole kernel command line: " + err.Error())
+		}
+	}
 	return "slot " + m.slot, err
+}
+
+// visibleCmdline is what containers see as /proc/cmdline when something stands
+// behind " -- " on the real one (package containers mounts it).
+const visibleCmdline = "/run/ros/cmdline"
+
+func hideSecrets(from, to string) error {
+	text, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, []byte(cmdline.Visible(string(text))+"\n"), 0o444)
 }
 
 // parseSeconds reads a whole number of seconds or a Go duration ("90s", "2m").

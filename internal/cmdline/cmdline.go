@@ -52,6 +52,22 @@ func Parse(text string) Line {
 	}
 }
 
+// Visible is the part of text before " -- ": what everybody may read. What
+// stands behind it is for init alone; people put secrets there.
+func Visible(text string) string {
+	for rest := text; ; {
+		rest = strings.TrimLeft(rest, space)
+		if rest == "" {
+			return strings.TrimRight(text, space)
+		}
+		before := text[:len(text)-len(rest)]
+		var w Word
+		if w, rest = next(rest); w.Key == "--" && w.Bare {
+			return strings.TrimRight(before, space)
+		}
+	}
+}
+
 // space is what separates words. The kernel's isspace also takes byte 0xa0,
 // which would cut "à" in two in UTF-8, so it is left out here.
 const space = " \t\n\v\f\r"

@@ -43,6 +43,23 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestVisible(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                              "",
+		"quiet panic=10\n":              "quiet panic=10",
+		"quiet -- rancher.password=x\n": "quiet",
+		"quiet  --\trancher.password=x": "quiet",
+		"-- rancher.password=x":         "",
+		`a="b -- c" -- d`:               `a="b -- c"`,
+		"a=-- --b ---":                  "a=-- --b ---",
+		"a -- b -- c":                   "a",
+	} {
+		if got := cmdline.Visible(text); got != want {
+			t.Errorf("Visible(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestLookups(t *testing.T) {
 	l := cmdline.Parse("a=1 b a=2 on=yes off=0 twice twice=false -- a=3")
 	if v, ok := l.Value("a"); v != "2" || !ok {

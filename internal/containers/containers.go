@@ -48,9 +48,17 @@ type Options struct {
 	Runtime     string // OCI runtime: /usr/bin/crun
 	RuntimeRoot string // its state: /run/ros/crun
 
+	// Cmdline, if it exists, is the kernel command line as services may see it:
+	// without what stands behind " -- ": /run/ros/cmdline
+	Cmdline string
+
 	CgroupRoot   string // where cgroup v2 is mounted: /sys/fs/cgroup
 	CgroupParent string // above the cgroups of services; "" leaves the place to the OCI runtime
 	ShimCgroup   string // cgroup of the shims; "" leaves them in containerd's
+
+	// Created, if not nil, is called when a container has been made and before
+	// its program starts: the files of the service are at /proc/PID/root.
+	Created func(service string, pid int)
 
 	Log *slog.Logger // slog.DiscardHandler when nil
 }
@@ -75,6 +83,7 @@ func (o Options) withDefaults() Options {
 		{&o.InitPath, "/usr/lib/ros/init"},
 		{&o.Runtime, "/usr/bin/crun"},
 		{&o.RuntimeRoot, "/run/ros/crun"},
+		{&o.Cmdline, "/run/ros/cmdline"},
 		{&o.CgroupRoot, "/sys/fs/cgroup"},
 	} {
 		if *d.field == "" {
@@ -182,7 +191,12 @@ func (r *Runtime) image(svc compose.Service) (images.Image, error) {
 }
 
 func (r *Runtime) machine(img images.Image) Machine {
+	cmdline := ""
+	if exists(r.opts.Cmdline) {
+		cmdline = r.opts.Cmdline
+	}
 	return Machine{
+		Cmdline:      cmdline,
 		ReadFile:     func(path string) ([]byte, error) { return readFromLayers(r.opts.LayersDir, img, path) },
 		Devices:      hostDevices,
 		VolumesDir:   r.opts.VolumesDir,

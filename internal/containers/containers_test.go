@@ -3,6 +3,7 @@ package containers_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/rosteros/ros/internal/compose"
+	"github.com/rosteros/ros/internal/containers"
 	"github.com/rosteros/ros/internal/supervise"
 )
 
@@ -93,6 +95,29 @@ func TestStart(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(o.RunDir, "ntp")); !os.IsNotExist(err) {
 		t.Error("the writable layer is still there")
+	}
+}
+
+// TestCreated is the moment in which files can be put into a container.
+func TestCreated(t *testing.T) {
+	f := newFake(t)
+	_, o := newRuntime(t, f)
+	o.Created = func(service string, pid int) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.calls = append(f.calls, fmt.Sprintf("created(%s, %d)", service, pid))
+	}
+	r, err := containers.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	f.serve()
+	if _, err := r.Start(t.Context(), box("ntp")); err != nil {
+		t.Fatal(err)
+	}
+	if calls := f.took(); calls != "record create created(ntp, 8388608) start" {
+		t.Errorf("calls = %s, want created between create and start", calls)
 	}
 }
 

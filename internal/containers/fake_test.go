@@ -120,11 +120,11 @@ type taskServer struct {
 
 func (s taskServer) Create(ctx context.Context, r *tasksapi.CreateTaskRequest) (*tasksapi.CreateTaskResponse, error) {
 	s.fake.created = r
-	return &tasksapi.CreateTaskResponse{}, s.fake.called(ctx, "create")
+	return &tasksapi.CreateTaskResponse{Pid: 1 << 23}, s.fake.called(ctx, "create") // above every real pid
 }
 
 func (s taskServer) Start(ctx context.Context, _ *tasksapi.StartRequest) (*tasksapi.StartResponse, error) {
-	return &tasksapi.StartResponse{Pid: 1 << 23}, s.fake.called(ctx, "start") // above every real pid
+	return &tasksapi.StartResponse{Pid: 1 << 23}, s.fake.called(ctx, "start")
 }
 
 func (s taskServer) Kill(ctx context.Context, _ *tasksapi.KillRequest) (*emptypb.Empty, error) {

@@ -18,7 +18,7 @@ import (
 // and the like along, because the host's come with it.
 func mounts(svc compose.Service, m Machine) []specs.Mount {
 	var list []specs.Mount
-	for _, d := range defaultMounts(svc) {
+	for _, d := range defaultMounts(svc, m) {
 		replaced := slices.ContainsFunc(svc.Mounts, func(s compose.Mount) bool {
 			return s.Target == d.Destination ||
 				s.Type == "bind" && s.Target == "/dev" && strings.HasPrefix(d.Destination, "/dev/")
@@ -40,7 +40,7 @@ func depth(path string) int {
 	return strings.Count(filepath.Clean(path), "/")
 }
 
-func defaultMounts(svc compose.Service) []specs.Mount {
+func defaultMounts(svc compose.Service, m Machine) []specs.Mount {
 	sys, cgroup := "ro", "ro"
 	if svc.Privileged {
 		sys, cgroup = "rw", "rw"
@@ -52,6 +52,9 @@ func defaultMounts(svc compose.Service) []specs.Mount {
 		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
 		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", sys}},
 		{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "relatime", cgroup}},
+	}
+	if m.Cmdline != "" {
+		list = append(list, specs.Mount{Destination: "/proc/cmdline", Type: "bind", Source: m.Cmdline, Options: []string{"bind", "ro", "nosuid", "noexec", "nodev"}})
 	}
 	if svc.Privileged {
 		// Every device of the machine, also the one that is plugged in later.

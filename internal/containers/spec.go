@@ -24,6 +24,7 @@ type Machine struct {
 	// no such path. Their Path is that of the host.
 	Devices func(path string) ([]specs.LinuxDevice, error)
 
+	Cmdline      string // a file to show as /proc/cmdline; "": the kernel's own text
 	VolumesDir   string // named volumes are directories in it
 	CgroupParent string // cgroup above those of the services; "": none is set
 }

@@ -278,6 +278,24 @@ func TestMounts(t *testing.T) {
 	}
 }
 
+func TestHiddenCommandLine(t *testing.T) {
+	m := noMachine
+	m.Cmdline = "/run/ros/cmdline"
+	for _, privileged := range []bool{false, true} {
+		svc := box("box")
+		svc.Privileged = privileged
+		s, err := containers.Spec(svc, boxImage, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		proc := slices.IndexFunc(s.Mounts, func(m specs.Mount) bool { return m.Destination == "/proc" })
+		at := slices.IndexFunc(s.Mounts, func(m specs.Mount) bool { return m.Destination == "/proc/cmdline" })
+		if at < proc || at < 0 || s.Mounts[at].Source != m.Cmdline || !slices.Contains(s.Mounts[at].Options, "ro") {
+			t.Errorf("privileged %v: mounts = %v, want /run/ros/cmdline over /proc/cmdline", privileged, s.Mounts)
+		}
+	}
+}
+
 func TestDevices(t *testing.T) {
 	m := noMachine
 	m.Devices = func(path string) ([]specs.LinuxDevice, error) {

@@ -84,8 +84,12 @@ func (r *Runtime) start(ctx context.Context, svc compose.Service) (_ *task, err 
 	if !svc.TTY { // a terminal has one output
 		request.Stderr = request.Stdout
 	}
-	if err := r.createTask(ctx, request); err != nil {
+	pid, err := r.createTask(ctx, request)
+	if err != nil {
 		return nil, err
+	}
+	if r.opts.Created != nil {
+		r.opts.Created(svc.Name, pid)
 	}
 	started, err := r.tasks.Start(ctx, &tasksapi.StartRequest{ContainerID: svc.Name})
 	if err != nil {
@@ -128,23 +132,24 @@ func (r *Runtime) createRecord(ctx context.Context, svc compose.Service, spec *s
 	return err
 }
 
-// createTask makes the task, after removing a leftover that is in its way.
-func (r *Runtime) createTask(ctx context.Context, request *tasksapi.CreateTaskRequest) error {
+// createTask makes the task, after removing a leftover that is in its way, and
+// returns the process that waits to become the service's.
+func (r *Runtime) createTask(ctx context.Context, request *tasksapi.CreateTaskRequest) (pid int, err error) {
 	// State of the OCI runtime that nobody owns is what is left when
 	// containerd lost its database, or a shim and containerd died together.
 	leftover := exists(r.runtimeState(request.ContainerID))
-	var err error
+	var created *tasksapi.CreateTaskResponse
 	if !leftover {
-		_, err = r.tasks.Create(ctx, request)
+		created, err = r.tasks.Create(ctx, request)
 		if !isAlreadyExists(err) {
-			return err
+			return int(created.GetPid()), err
 		}
 	}
 	if err := r.removeTask(ctx, request.ContainerID); err != nil {
-		return fmt.Errorf("what is left of its last run: %w", err)
+		return 0, fmt.Errorf("what is left of its last run: %w", err)
 	}
-	_, err = r.tasks.Create(ctx, request)
-	return err
+	created, err = r.tasks.Create(ctx, request)
+	return int(created.GetPid()), err
 }
 
 func (r *Runtime) runtimeOptions() (*anypb.Any, error) {
