@@ -15,7 +15,7 @@ import (
 	"github.com/rosteros/ros/internal/cmdline"
 )
 
-const everything = `#cloud-config
+const some = `#cloud-config
 hostname: edge-7
 ssh_authorized_keys:
   - ssh-ed25519 AAAAC3Nz me@home
@@ -33,19 +33,36 @@ rancher:
   disable: [password]
 `
 
-func TestLoadEverything(t *testing.T) {
-	got, warnings := config.Load(config.Layer{Name: "c.yml", Data: []byte(everything)})
+// load reads one file that may not have a fault.
+func load(t *testing.T, text string) *config.Config {
+	t.Helper()
+	cfg, warnings := config.Load(config.Layer{Name: "c.yml", Data: []byte(text)})
 	if len(warnings) > 0 {
 		t.Fatalf("warnings = %v, want none", warnings)
 	}
-	want := &config.Config{
-		Hostname: "edge-7", SSHAuthorizedKeys: []string{"ssh-ed25519 AAAAC3Nz me@home"},
-		Rancher: config.Rancher{
-			Password: "$6$salt$digest/of.it", Autologin: []string{"tty1"}, Debug: true, ShutdownTimeoutSeconds: 90,
-			State:   config.State{Dev: "/dev/vda1", Autoformat: []string{"/dev/vda", "/dev/sda"}, Required: true, Wait: true, Directory: "roster"},
-			Disable: []string{"password"},
-		},
+	return cfg
+}
+
+// kernel is the layer that a command line is.
+func kernel(line string) config.Layer {
+	return config.Layer{Name: config.CommandLine, Settings: cmdline.Parse(line).Settings()}
+}
+
+func texts(warnings []config.Warning) []string {
+	var list []string
+	for _, w := range warnings {
+		list = append(list, w.String())
 	}
+	return list
+}
+
+func TestLoad(t *testing.T) {
+	got := load(t, some)
+	want, _ := config.Load()
+	want.Hostname, want.SSHAuthorizedKeys = "edge-7", []string{"ssh-ed25519 AAAAC3Nz me@home"}
+	want.Rancher.Password, want.Rancher.Autologin, want.Rancher.Disable = "$6$salt$digest/of.it", []string{"tty1"}, []string{"password"}
+	want.Rancher.Debug, want.Rancher.ShutdownTimeoutSeconds = true, 90
+	want.Rancher.State = config.State{Dev: "/dev/vda1", OEMDev: "LABEL=RANCHER_OEM", Autoformat: []string{"/dev/vda", "/dev/sda"}, Required: true, Wait: true, Directory: "roster"}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{})); diff != "" {
 		t.Errorf("Load (-want +got):\n%s", diff)
 	}
@@ -55,28 +72,40 @@ func TestLoadEverything(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
-	got, warnings := config.Load()
-	want := &config.Config{Rancher: config.Rancher{ShutdownTimeoutSeconds: 60, State: config.State{Dev: "LABEL=RANCHER_STATE"}}}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{})); diff != "" || len(warnings) > 0 {
-		t.Errorf("Load() (-want +got):\n%s\nwarnings %v", diff, warnings)
+	cfg, warnings := config.Load()
+	var got []string
+	for _, e := range cfg.Entries(true) {
+		if e.From.Layer != "defaults" || len(e.Overrode) > 0 {
+			t.Errorf("%s is from %+v and overrode %v, want defaults and nothing", e.Key, e.From, e.Overrode)
+		}
+		got = append(got, e.Key+": "+e.Value)
 	}
-	if got := got.Origin("rancher.state.dev"); got != (config.Origin{Layer: "defaults"}) {
-		t.Errorf("Origin = %v, want defaults", got)
+	want := []string{
+		"rancher.console: default",
+		"rancher.docker.live_restore: true",
+		"rancher.state.dev: LABEL=RANCHER_STATE",
+		"rancher.state.oem_dev: LABEL=RANCHER_OEM",
+		"rancher.defaults.hostname: rancher",
+		"rancher.defaults.network.dhcp_timeout: 10",
+		"rancher.defaults.network.dns.nameservers: - 8.8.8.8\n- 8.8.4.4\n",
+		"rancher.shutdown_timeout: 60",
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(warnings) > 0 {
+		t.Errorf("defaults (-want +got):\n%s\nwarnings %v", diff, warnings)
 	}
 }
 
 func TestLayers(t *testing.T) {
 	low := config.Layer{Name: "low.yml", Data: []byte("hostname: low\nssh_authorized_keys: [ssh-rsa AAAA a, ssh-rsa AAAA b]\nrancher:\n  state: {dev: /dev/sda1, wait: true}\n  shutdown_timeout: 30\n")}
 	high := config.Layer{Name: "high.yml", Data: []byte("ssh_authorized_keys: [ssh-rsa AAAA c]\nrancher:\n  state:\n    dev: /dev/sdb1\n  shutdown_timeout: soon\nhostname:\n")}
-	top := config.Layer{Name: "kernel command line", Settings: cmdline.Parse("quiet rancher.debug cc.hostname=top rancher.state.required=true").Settings()}
-	cfg, warnings := config.Load(low, high, top)
+	cfg, warnings := config.Load(low, high, kernel("quiet rancher.debug cc.hostname=top rancher.state.required=true"))
 
 	got := fmt.Sprint(cfg.Hostname, cfg.SSHAuthorizedKeys, cfg.Rancher.State, cfg.Rancher.Debug, cfg.Rancher.ShutdownTimeoutSeconds)
-	want := fmt.Sprint("top", []string{"ssh-rsa AAAA c"}, config.State{Dev: "/dev/sdb1", Wait: true, Required: true}, true, 30)
+	want := fmt.Sprint("top", []string{"ssh-rsa AAAA c"}, config.State{Dev: "/dev/sdb1", Wait: true, Required: true, OEMDev: "LABEL=RANCHER_OEM"}, true, 30)
 	if got != want {
 		t.Errorf("merged = %s\nwant     %s", got, want)
 	}
-	if len(warnings) != 1 || warnings[0].String() != "high.yml:5: rancher.shutdown_timeout: must be a whole number from 5 to 86400" {
+	if len(warnings) != 1 || warnings[0].String() != "high.yml:5:21: rancher.shutdown_timeout: must be a whole number from 5 to 86400" {
 		t.Errorf("warnings = %v, want one about shutdown_timeout, whose lower value counts", warnings)
 	}
 	for key, want := range map[string]config.Origin{
@@ -93,119 +122,52 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-func TestCommandLine(t *testing.T) {
-	for _, tt := range []struct {
-		line     string
-		get      func(*config.Config) any
-		want     any
-		warnings []string
-	}{
-		{line: "rancher.debug", get: func(c *config.Config) any { return c.Rancher.Debug }, want: true},
-		{line: "rancher.debug rancher.debug=false", get: func(c *config.Config) any { return c.Rancher.Debug }, want: false},
-		{line: "rancher.password=0123", get: func(c *config.Config) any { return string(c.Rancher.Password) }, want: "0123"},
-		{line: "rancher.password=true", get: func(c *config.Config) any { return string(c.Rancher.Password) }, want: "true"},
-		{line: "rancher.password=", get: func(c *config.Config) any { return string(c.Rancher.Password) }, want: "",
-			warnings: []string{"kernel command line: rancher.password: must be a password, or its hash as in /etc/shadow"}},
-		{line: "rancher.autologin=tty1 rancher.autologin=/dev/ttyS0", get: func(c *config.Config) any { return fmt.Sprint(c.Rancher.Autologin) }, want: "[tty1 ttyS0]"},
-		{line: "rancher.autologin=[tty1,tty2]", get: func(c *config.Config) any { return fmt.Sprint(c.Rancher.Autologin) }, want: "[tty1 tty2]"},
-		{line: "rancher.autologin", get: func(c *config.Config) any { return len(c.Rancher.Autologin) }, want: 0,
-			warnings: []string{"kernel command line: rancher.autologin: must name terminals (tty1, ttyS0)"}},
-		{line: "rancher.state.autoformat=[/dev/sda,/dev/vda]", get: func(c *config.Config) any { return fmt.Sprint(c.Rancher.State.Autoformat) }, want: "[/dev/sda /dev/vda]"},
-		{line: "rancher.state.autoformat=/dev/vda", get: func(c *config.Config) any { return fmt.Sprint(c.Rancher.State.Autoformat) }, want: "[/dev/vda]"},
-		{line: "rancher.state.dev=LABEL=X", get: func(c *config.Config) any { return c.Rancher.State.Dev }, want: "LABEL=X"},
-		{line: "rancher.shutdown_timeout=120", get: func(c *config.Config) any { return c.Rancher.ShutdownTimeoutSeconds }, want: 120},
-		{line: "rancher.state={dev: /dev/vda, wait: true}", get: func(c *config.Config) any { return c.Rancher.State.Dev }, want: "LABEL=RANCHER_STATE",
-			warnings: []string{"kernel command line: rancher.state: must be a mapping (key: value)"}}, // the kernel cuts it at the spaces
-		{line: "rancher.state", warnings: []string{"kernel command line: rancher.state: must be a mapping (key: value)"}},
-		{line: "rancher.network.dns.search=[a]", warnings: []string{"kernel command line: rancher.network.dns.search: has no effect yet"}},
-		{line: "rancher.debug.more=1", warnings: []string{"kernel command line: rancher.debug.more: rancher.debug has no keys below it"}},
-		{line: "rancher.dbug=1 cc.hostnam=x", warnings: []string{
-			`kernel command line: rancher.dbug: unknown key (did you mean "debug"?)`,
-			`kernel command line: hostnam: unknown key (did you mean "hostname"?)`}},
-		{line: "rancher.stat.dev=/dev/vda", warnings: []string{`kernel command line: rancher.stat.dev: unknown key (did you mean "state"?)`}},
+// TestMerge is one case for each way in which keys of two layers meet.
+func TestMerge(t *testing.T) {
+	for _, tt := range []struct{ name, low, high, want string }{
+		{"mappings merge", "ntp: {enabled: true}", "ntp: {servers: [a]}", "ntp:\n  enabled: true\n  servers:\n    - a\n"},
+		{"lists replace", "rancher: {modules: [a, b]}", "rancher: {modules: [c]}", "rancher:\n  modules:\n    - c\n"},
+		{"an empty list takes back", "rancher: {modules: [a, b]}", "rancher: {modules: []}", "rancher:\n  modules: []\n"},
+		{"an empty text takes back", "timezone: UTC", `timezone: ""`, "timezone: \"\"\n"},
+		{"nothing says nothing", "rancher: {modules: [a], network: {http_proxy: p:1}}", "rancher: {modules: , network: ~}", "rancher:\n  network:\n    http_proxy: p:1\n  modules:\n    - a\n"},
+		{"entries of tables merge", "rancher: {sysctl: {a: 1, b: 1}}", "rancher: {sysctl: {b: 2, c: 2}}", "rancher:\n  sysctl:\n    a: \"1\"\n    b: \"2\"\n    c: \"2\"\n"},
+		{"so do the keys in them", "rancher: {network: {interfaces: {eth0: {mtu: 1400, gateway: 10.0.0.1}}}}", "rancher: {network: {interfaces: {eth0: {mtu: 1500}}}}",
+			"rancher:\n  network:\n    interfaces:\n      eth0:\n        gateway: 10.0.0.1\n        mtu: 1500\n"},
+		{"services merge, their lists do not", "rancher: {services: {a: {image: x, ports: ['1:1'], labels: {l: 1, m: 1}}}}", "rancher: {services: {a: {ports: ['2:2'], labels: {m: 2}}, b: {image: y}}}",
+			"rancher:\n  services:\n    a:\n      image: x\n      ports:\n        - 2:2\n      labels:\n        l: 1\n        m: 2\n    b:\n      image: y\n"},
+		{"a list that is all wrong does not count", "ssh_authorized_keys: [ssh-rsa AAAA a]", "ssh_authorized_keys: [x, y]", "ssh_authorized_keys:\n  - ssh-rsa AAAA a\n"},
+		{"other names are the same key", "ca_certs: {remove_defaults: true}", "ca-certs: {remove-defaults: false}", "ca_certs:\n  remove_defaults: false\n"},
 	} {
-		t.Run(tt.line, func(t *testing.T) {
-			cfg, warnings := config.Load(config.Layer{Name: "kernel command line", Settings: cmdline.Parse(tt.line).Settings()})
-			if tt.get != nil && tt.get(cfg) != tt.want {
-				t.Errorf("value = %v, want %v", tt.get(cfg), tt.want)
-			}
-			if diff := cmp.Diff(tt.warnings, texts(warnings)); diff != "" {
-				t.Errorf("warnings (-want +got):\n%s", diff)
+		t.Run(tt.name, func(t *testing.T) {
+			cfg, _ := config.Load(config.Layer{Name: "low.yml", Data: []byte(tt.low)}, config.Layer{Name: "high.yml", Data: []byte(tt.high)})
+			if diff := cmp.Diff("#cloud-config\n"+tt.want, document(t, cfg)); diff != "" {
+				t.Errorf("merged (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// TestWarnings is what is said about a file; nothing in it stops the boot.
-func TestWarnings(t *testing.T) {
+// Keys of a cloud's metadata let in whoever started the machine, whatever the
+// layers above say.
+func TestMetadataAddsKeys(t *testing.T) {
+	cloud := config.Layer{Name: "10-metadata.yml", Append: true, Data: []byte("hostname: cloud\nssh_authorized_keys: [ssh-rsa AAAA cloud, ssh-rsa AAAA both]\n")}
+	user := config.Layer{Name: "30-user-data.yml", Data: []byte("ssh_authorized_keys: [ssh-rsa AAAA user, ssh-rsa AAAA both]\n")}
 	for _, tt := range []struct {
-		file     string
-		warnings []string // without "c.yml"
+		layers []config.Layer
+		keys   string
+		from   config.Origin
 	}{
-		{file: ""},
-		{file: "#cloud-config\n"},
-		{file: "hostname: a\r\nrancher:\r\n  debug: true\r\n"},
-		{file: "rancher:\n"},
-		{file: "hostname:\n"},
-		{file: "\x00\x01", warnings: []string{": is not text (YAML in UTF-8)"}},
-		{file: "- a\n", warnings: []string{`:1: must be a mapping ("key: value" on its first line)`}},
-		{file: "rancher:\n\tdebug: true\n", warnings: []string{":2: is not valid YAML: a tab in the indentation, where only spaces may be"}},
-		{file: "hostname: a\nhostname: b\n", warnings: []string{":2: hostname: is given twice, first on line 1"}},
-		{file: "rancher: true\n", warnings: []string{":1: rancher: must be a mapping (key: value)"}},
-		{file: "hostname: [a]\n", warnings: []string{":1: hostname: must be a host name: at most 64 letters, digits and -, with dots between them"}},
-		{file: "hostname: a_b\n", warnings: []string{":1: hostname: must be a host name: at most 64 letters, digits and -, with dots between them"}},
-		{file: "hostnme: a\n", warnings: []string{`:1: hostnme: unknown key (did you mean "hostname"?)`}},
-		{file: "ranchr:\n  debug: true\n", warnings: []string{`:1: ranchr: unknown key (did you mean "rancher"?)`}},
-		{file: "ssh-authorized-keys: []\n", warnings: []string{`:1: ssh-authorized-keys: unknown key (did you mean "ssh_authorized_keys"?)`}},
-		{file: "packages: [vim]\n", warnings: []string{":1: packages: unknown key"}},
-		{file: "ssh_authorized_keys:\n  - AAAA\n", warnings: []string{`:1: ssh_authorized_keys: entry 1 is no public key ("ssh-ed25519 AAAA… name")`}},
-		{file: "ssh_authorized_keys: [[a]]\n", warnings: []string{`:1: ssh_authorized_keys: must be a list of texts, none of them empty`}},
-		{file: "rancher:\n  password: $1\n", warnings: []string{":2: rancher.password: begins with $, but is no hash as in /etc/shadow ($6$salt$digest)"}},
-		{file: "rancher:\n  debug: maybe\n  state:\n    dev: sda\n    autoformat: [sda]\n    directory: ../x\n  disable: all\n  shutdown_timeout: 1\n", warnings: []string{
-			":2: rancher.debug: must be true or false",
-			":4: rancher.state.dev: must be a device: /dev/…, LABEL=…, UUID=…, PARTLABEL=… or PARTUUID=…",
-			":5: rancher.state.autoformat: must be a list of disks (/dev/…)",
-			":6: rancher.state.directory: must be a directory of the state disk",
-			`:7: rancher.disable: must be a list of "password" and "autologin"`,
-			":8: rancher.shutdown_timeout: must be a whole number from 5 to 86400"}},
-		{file: "write_files:\n  - path: /x\nruncmd: [a]\nrancher:\n  network:\n    dns: {nameservers: [1.1.1.1]}\n  services_include: {a: true}\n  state: {fstype: auto, rngd: true}\n  rm_usr: true\n", warnings: []string{
-			":1: write_files: has no effect yet",
-			":3: runcmd: has no effect yet",
-			":5: rancher.network: has no effect yet",
-			":7: rancher.services_include: has no effect yet",
-			":8: rancher.state.fstype: has no effect yet",
-			":8: rancher.state.rngd: has no effect: the kernel seeds itself",
-			":9: rancher.rm_usr: has no effect: the OS image is not copied to the state disk"}},
+		{[]config.Layer{cloud}, "[ssh-rsa AAAA cloud ssh-rsa AAAA both]", config.Origin{Layer: "10-metadata.yml", Line: 2}},
+		{[]config.Layer{cloud, user}, "[ssh-rsa AAAA user ssh-rsa AAAA both ssh-rsa AAAA cloud]", config.Origin{Layer: "30-user-data.yml and 10-metadata.yml"}},
+		{[]config.Layer{user, cloud}, "[ssh-rsa AAAA user ssh-rsa AAAA both ssh-rsa AAAA cloud]", config.Origin{Layer: "30-user-data.yml and 10-metadata.yml"}},
 	} {
-		t.Run(fmt.Sprintf("%.40q", tt.file), func(t *testing.T) {
-			_, warnings := config.Load(config.Layer{Name: "c.yml", Data: []byte(tt.file)})
-			var got []string
-			for _, w := range texts(warnings) {
-				got = append(got, strings.TrimPrefix(w, "c.yml"))
-			}
-			if diff := cmp.Diff(tt.warnings, got); diff != "" {
-				t.Errorf("warnings (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-// A typo must not cost what stands around it.
-func TestRestOfTheFileCounts(t *testing.T) {
-	cfg, _ := config.Load(config.Layer{Name: "c.yml", Data: []byte("hostname: a b\nnonsense: 1\nrancher:\n  debug: perhaps\n  password: secret\n")})
-	if cfg.Hostname != "" || cfg.Rancher.Debug || cfg.Rancher.Password != "secret" {
-		t.Errorf("config = %+v, want only the password", cfg)
-	}
-}
-
-func TestPasswordStaysHidden(t *testing.T) {
-	cfg, warnings := config.Load(config.Layer{Name: "c.yml", Data: []byte("rancher: {password: secret}")},
-		config.Layer{Name: "d.yml", Data: []byte("rancher: {password: $secret}")})
-	if out := fmt.Sprintf("%v %+v %v", cfg, cfg.Rancher, warnings); strings.Contains(out, "secret") {
-		t.Errorf("a password shows in %s", out)
-	}
-	if cfg.Rancher.Password.Hashed() || !config.Password("$y$j9T$x$y").Hashed() {
-		t.Error("Hashed() is wrong")
+		cfg, _ := config.Load(tt.layers...)
+		if got := fmt.Sprint(cfg.SSHAuthorizedKeys); got != tt.keys || cfg.Hostname != "cloud" {
+			t.Errorf("keys = %s, host name %q, want %s, cloud", got, cfg.Hostname, tt.keys)
+		}
+		if got := cfg.Origin("ssh_authorized_keys"); got != tt.from {
+			t.Errorf("Origin = %v, want %v", got, tt.from)
+		}
 	}
 }
 
@@ -216,86 +178,75 @@ func TestRead(t *testing.T) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return path
 	}
 	files := config.Files{
-		UserData: write("user-data", "#cloud-config\r\nhostname: seed\r\n"),
-		Dir:      filepath.Dir(write("conf.d/20.yml", "hostname: twenty\n")),
-		File:     write("cloud-config.yml", "rancher: {debug: true}\n"),
+		OEM:        write("oem-config.yml", "hostname: oem\nssh_authorized_keys: [ssh-rsa AAAA oem]\n"),
+		Datasource: filepath.Dir(write("datasource/10-metadata.yml", "hostname: cloud\nssh_authorized_keys: [ssh-rsa AAAA cloud]\n")),
+		Dir:        filepath.Dir(write("conf.d/20.yml", "hostname: twenty\n")),
+		File:       write("cloud-config.yml", "rancher: {debug: true}\n"),
 	}
-	write("conf.d/10.yml", "hostname: ten\n")
+	write("datasource/30-user-data-00.yml", "#cloud-config\r\nhostname: user\r\n")
+	write("datasource/script-00", "#!/bin/sh\n")
+	write("conf.d/10-metadata.yml", "hostname: ten\nssh_authorized_keys: [ssh-rsa AAAA ten]\n")
 	write("conf.d/.30.yml", "hostname: hidden\n")
-	write("conf.d/40.sh", "#!/bin/sh\n")
+	write("conf.d/40.yml/x", "")
+	write("conf.d/50.yml", strings.Repeat("#", 1<<20+1))
 
 	layers, warnings := config.Read(files, cmdline.Parse("rancher.debug=false").Settings())
 	var names []string
 	for _, l := range layers {
 		names = append(names, strings.TrimPrefix(l.Name, dir+"/"))
 	}
-	if want := "user-data conf.d/10.yml conf.d/20.yml cloud-config.yml kernel command line"; strings.Join(names, " ") != want || len(warnings) > 0 {
-		t.Errorf("layers = %q, want %q; warnings %v", names, want, warnings)
+	want := "oem-config.yml datasource/10-metadata.yml datasource/30-user-data-00.yml conf.d/10-metadata.yml conf.d/20.yml cloud-config.yml kernel command line"
+	if got := strings.Join(names, " "); got != want {
+		t.Errorf("layers = %q\nwant     %q", got, want)
 	}
-	if cfg, _ := config.Load(layers...); cfg.Hostname != "twenty" || cfg.Rancher.Debug {
-		t.Errorf("config = %+v, want the later layers", cfg)
+	if diff := cmp.Diff([]string{dir + "/conf.d/50.yml: is larger than 1 MiB"}, texts(warnings)); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+	cfg, _ := config.Load(layers...)
+	if got := fmt.Sprint(cfg.Hostname, cfg.Rancher.Debug, cfg.SSHAuthorizedKeys); got != "twentyfalse [ssh-rsa AAAA ten ssh-rsa AAAA cloud]" {
+		t.Errorf("config = %s, want the later layers, and the key of the cloud", got)
 	}
 
-	layers, warnings = config.Read(config.Files{UserData: dir + "/a", Dir: dir + "/b", File: dir + "/c"}, nil)
+	layers, warnings = config.Read(config.Files{OEM: dir + "/a", Datasource: dir + "/b", Dir: dir + "/c", File: dir + "/d"}, nil)
 	if len(layers) > 0 || len(warnings) > 0 {
 		t.Errorf("Read of nothing = %v, %v, want nothing", layers, warnings)
 	}
 }
 
-func TestUserData(t *testing.T) {
-	for content, want := range map[string]string{
-		"":                                      "",
-		"\n":                                    "",
-		"#cloud-config\nhostname: a\n":          "",
-		"\ufeff#cloud-config \r\nhostname: a\n": "",
-		"hostname: a\n":                         `:1: does not begin with "#cloud-config", so it is not read`,
-		"# cloud-config\n":                      `:1: does not begin with "#cloud-config", so it is not read`,
-		"#!/bin/sh\nreboot\n":                   ":1: is a script, which has no effect yet",
-		"#compose\nservices: {}\n":              ":1: is a Compose file, which has no effect yet",
-		"\x1f\x8b\x08\x00":                      ":1: is compressed, which has no effect yet",
-		strings.Repeat("#", 1<<20+1):            ": is larger than 1 MiB",
-	} {
-		path := filepath.Join(t.TempDir(), "user-data")
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		layers, warnings := config.Read(config.Files{UserData: path}, nil)
-		got := strings.TrimPrefix(strings.Join(texts(warnings), " "), path)
-		if got != want || (len(layers) == 1) != (want == "") {
-			t.Errorf("Read(%.20q) = %d layers, %q, want %q", content, len(layers), got, want)
+func TestSecretsStayHidden(t *testing.T) {
+	const file = `rancher:
+  password: sesame
+  registry_auths: {a: {password: sesame, auth: sesame}}
+  docker: {server_key: sesame}
+  ssh: {keys: {rsa: sesame}}
+  network: {http_proxy: "http://me:sesame@proxy:3128"}
+users: [{name: eve, plain_text_passwd: sesame}]
+write_files: [{path: /a, permissions: 600, content: sesame}]
+`
+	cfg := load(t, file)
+	_, warnings := config.Load(config.Layer{Name: "d.yml", Data: []byte("rancher: {password: $sesame}")})
+	changes := config.Changes(cfg, load(t, strings.ReplaceAll(file, "sesame", "simsim")))
+	public := fmt.Sprintf("%+v", cfg.Entries(false))
+	for _, out := range []string{fmt.Sprintf("%v %+v", cfg.Rancher, cfg.Users), fmt.Sprint(warnings, config.Validate("c.yml", []byte(file))), fmt.Sprintf("%+v", changes), public} {
+		out = strings.ReplaceAll(out, "http://me:sesame@proxy:3128", "") // of Config itself, not shown
+		out = strings.ReplaceAll(out, "{/a sesame", "")
+		if strings.Contains(out, "sesame") || strings.Contains(out, "simsim") {
+			t.Errorf("a secret shows in %s", out)
 		}
 	}
-}
-
-func texts(warnings []config.Warning) []string {
-	var list []string
-	for _, w := range warnings {
-		list = append(list, w.String())
+	if len(changes) != 8 {
+		t.Errorf("%d changes, want 8: %+v", len(changes), changes)
 	}
-	return list
-}
-
-func FuzzLoad(f *testing.F) {
-	f.Add([]byte(everything), "rancher.debug rancher.autologin=tty1")
-	f.Add([]byte("a: &a {b: c}\nrancher: {<<: *a}\n"), "rancher.state.autoformat=[/dev/sda] cc.hostname=x -- rancher.password=\"a b\"")
-	f.Fuzz(func(t *testing.T, file []byte, line string) {
-		cfg, warnings := config.Load(config.Layer{Name: "c.yml", Data: file}, config.Layer{Name: "kernel command line", Settings: cmdline.Parse(line).Settings()})
-		if len(warnings) > 2*51 {
-			t.Errorf("%d warnings", len(warnings))
-		}
-		for _, w := range warnings {
-			if w.Message == "" {
-				t.Errorf("warning without words: %+v", w)
-			}
-		}
-		if cfg.Rancher.ShutdownTimeoutSeconds < 5 || strings.ContainsAny(cfg.Hostname+string(cfg.Rancher.Password)+cfg.Rancher.State.Directory, "\n\x00") {
-			t.Errorf("config = %+v", cfg)
-		}
-	})
+	if got := fmt.Sprintf("%+v", cfg.Entries(true)); strings.Count(got, "sesame") != 2*8 {
+		t.Errorf("Entries(true) hides a secret: %s", got)
+	}
+	if cfg.Rancher.Password.Hashed() || !config.Password("$y$j9T$x$y").Hashed() {
+		t.Error("Hashed() is wrong")
+	}
 }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,89 +16,80 @@ type Layer struct {
 	Name     string // the path, or "kernel command line"
 	Data     []byte
 	Settings []Setting
+	Append   bool // its ssh_authorized_keys are added to those of all other layers
 }
 
 // Setting is a word of the kernel command line: "rancher.debug", "true".
 type Setting = cmdline.Setting
 
-// Files are the places config is read from. A place that is "" or does not
-// exist has no layer.
+// CommandLine is the name of the layer that the kernel command line is.
+const CommandLine = "kernel command line"
+
+// Files are the places config is read from, lowest first. A place that is "" or
+// does not exist has no layer.
 type Files struct {
-	UserData string // of a NoCloud disk; its first line says what it is
-	Dir      string // cloud-config.d: every *.yml in name order
-	File     string // cloud-config.yml: what ros config writes
+	OEM        string // oem-config.yml of whoever made the machine
+	Datasource string // what the cloud says: every *.yml of a directory in name order
+	Dir        string // cloud-config.d: likewise
+	File       string // cloud-config.yml: what ros config writes
 }
 
-// Header is the first line of user-data that is for us.
+// Metadata is the file in the directory of the datasource that has what the
+// cloud says about the machine by itself, without its user. Its keys are added.
+const Metadata = "10-metadata.yml"
+
+// Header is the first line of a cloud-config. User-data needs it, since it may
+// be something else.
 const Header = "#cloud-config"
 
-// Read gets the layers, lowest first: user-data, the directory, the file, the
-// kernel command line. What cannot be read is a warning.
+// Read gets the layers, lowest first, the kernel command line last. What cannot
+// be read is a warning.
 func Read(files Files, settings []Setting) ([]Layer, []Warning) {
-	var layers []Layer
-	var warnings []Warning
-	read := func(path string) {
-		data, err := yamldoc.Read(path)
-		if err != nil {
-			warnings = append(warnings, Warning{Layer: path, Message: err.Error()})
-			return
-		}
-		layers = append(layers, Layer{Name: path, Data: data})
-	}
-	if exists(files.UserData) {
-		before := len(layers)
-		read(files.UserData)
-		if len(layers) > before {
-			if message := unusable(layers[before].Data); message != "" {
-				warnings = append(warnings, Warning{Layer: files.UserData, Line: 1, Message: message})
-				layers = layers[:before]
-			}
-		}
-	}
-	if files.Dir != "" {
-		entries, err := os.ReadDir(files.Dir) // sorted by name
-		if err != nil && !os.IsNotExist(err) {
-			warnings = append(warnings, Warning{Layer: files.Dir, Message: fmt.Sprintf("cannot read the directory: %v", err)})
-		}
-		for _, entry := range entries {
-			name := entry.Name()
-			ext := filepath.Ext(name)
-			if (ext == ".yml" || ext == ".yaml") && !strings.HasPrefix(name, ".") && !entry.IsDir() {
-				read(filepath.Join(files.Dir, name))
-			}
-		}
-	}
-	if exists(files.File) {
-		read(files.File)
-	}
+	r := &reader{}
+	r.file(files.OEM, false)
+	r.dir(files.Datasource, true)
+	r.dir(files.Dir, false)
+	r.file(files.File, false)
 	if len(settings) > 0 {
-		layers = append(layers, Layer{Name: "kernel command line", Settings: settings})
+		r.layers = append(r.layers, Layer{Name: CommandLine, Settings: settings})
 	}
-	return layers, warnings
+	return r.layers, r.warnings
 }
 
-func exists(path string) bool {
+type reader struct {
+	layers   []Layer
+	warnings []Warning
+}
+
+func (r *reader) file(path string, add bool) {
 	if path == "" {
-		return false
+		return
 	}
-	_, err := os.Lstat(path)
-	return !os.IsNotExist(err)
+	if _, err := os.Lstat(path); os.IsNotExist(err) {
+		return
+	}
+	data, err := yamldoc.Read(path)
+	if err != nil {
+		r.warnings = append(r.warnings, Warning{Layer: path, Message: err.Error(), Severity: Wrong})
+		return
+	}
+	r.layers = append(r.layers, Layer{Name: path, Data: data, Append: add})
 }
 
-// unusable says why user-data is not for us. On a seed disk lies whatever the
-// cloud's customer wrote, and a script read as YAML would make no sense.
-func unusable(data []byte) string {
-	first, _, _ := bytes.Cut(bytes.TrimPrefix(data, []byte("\ufeff")), []byte("\n"))
-	line := strings.TrimRight(string(first), " \t\r")
-	switch {
-	case line == Header || len(bytes.TrimSpace(data)) == 0:
-		return ""
-	case strings.HasPrefix(line, "#!"):
-		return "is a script, which has no effect yet"
-	case strings.HasPrefix(line, "\x1f\x8b"):
-		return "is compressed, which has no effect yet"
-	case strings.HasPrefix(line, "#compose"):
-		return "is a Compose file, which has no effect yet"
+// dir reads a directory, which may hold the metadata of a cloud.
+func (r *reader) dir(path string, cloud bool) {
+	if path == "" {
+		return
 	}
-	return fmt.Sprintf("does not begin with %q, so it is not read", Header)
+	entries, err := os.ReadDir(path) // sorted by name
+	if err != nil && !os.IsNotExist(err) {
+		r.warnings = append(r.warnings, Warning{Layer: path, Message: fmt.Sprintf("cannot read the directory: %v", err), Severity: Wrong})
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		ext := filepath.Ext(name)
+		if (ext == ".yml" || ext == ".yaml") && !strings.HasPrefix(name, ".") && !entry.IsDir() {
+			r.file(filepath.Join(path, name), cloud && name == Metadata)
+		}
+	}
 }
