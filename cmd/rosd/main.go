@@ -1,9 +1,10 @@
 // Command rosd keeps the services of the OS running. It is a child of PID 1.
 //
 // It reads the boot record (/run/ros/boot.json), the config layers and the
-// service files, writes what the config says where the services read it
-// (/run/ros/net, /run/ros/config), starts and watches the services through
-// containerd, and answers ros at /run/ros/rosd.sock.
+// service files, makes the machine what the config says (package apply), starts
+// and watches the services through containerd, and answers ros at
+// /run/ros/rosd.sock. It applies a changed config while the machine runs, takes
+// back what nobody confirmed, and keeps the last config with which all was well.
 //
 // It may be killed at any time: what it started goes on, and the next rosd
 // adopts it. Signals:

@@ -1,20 +1,23 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	goruntime "runtime"
+	"slices"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/rosteros/ros/config"
+	"github.com/rosteros/ros/internal/apply"
 	"github.com/rosteros/ros/internal/blockdev"
 	"github.com/rosteros/ros/internal/bootlog"
 	"github.com/rosteros/ros/internal/cmdline"
+	"github.com/rosteros/ros/internal/configstore"
 	"github.com/rosteros/ros/internal/containers"
 	"github.com/rosteros/ros/internal/control"
 	"github.com/rosteros/ros/internal/control/server"
@@ -29,7 +32,10 @@ const (
 	groupFile      = "/etc/group"
 	socketGroup    = "ros"
 	socketGroupID  = 1102 // of that group, should the file not say
-	seedWait       = 3 * time.Second
+	volumesDir     = "/var/lib/rancher/volumes"
+	oemDir         = "/run/ros/oem"
+	oemWait        = 3 * time.Second
+	applyBound     = 30 * time.Second // for one applier
 	initctlTimeout = 5 * time.Second
 )
 
@@ -49,19 +55,13 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 		log.Warn("going on without the record of the boot", "error", err)
 	}
 	kernel := cmdline.Parse(readLine("/proc/cmdline"))
-	cfg, warnings := loadConfig(kernel, log)
-	if cfg.Rancher.Debug {
-		level.Set(slog.LevelDebug)
-	}
-	h := host{root: "/", setHostname: unix.Sethostname}
-	for _, err := range h.apply(cfg, logins(cfg, boot.Slot, kernel)) {
-		log.Error("cannot apply the config", "error", err)
-		warnings = append(warnings, err.Error())
-	}
-	tasks.Go(func() { tellInit(ctx, cfg.Rancher.ShutdownTimeout(), log) })
+	// Services that run were started in this boot, by another rosd.
+	again := !empty(recordDir)
 
+	configs := newConfigurator(kernel, log)
 	runtime, err := containers.New(containers.Options{
 		CgroupParent: containers.CgroupParent, ShimCgroup: containers.ShimCgroup, Log: log,
+		Created: func(service string, pid int) { configs.fill(service, rootOf(pid)) },
 	})
 	if err != nil {
 		return err
@@ -73,24 +73,26 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 		// those that others wait for share it with those that nobody needs yet.
 		Concurrency: max(2, goruntime.NumCPU()),
 	})
+	configs.services = files
+	configs.driver = &apply.Driver{
+		Host: &apply.Host{
+			Root:     "/",
+			System:   apply.LocalSystem(kernel.ModuleParams(), log),
+			Services: serviceControl{services, files, volumesDir},
+			Log:      log,
+			Slot:     boot.Slot,
+			Consoles: kernel.Consoles(),
+		},
+		Appliers: appliers(files, services, level, tellInit),
+		Bound:    applyBound,
+	}
+	results := configs.start(ctx)
 
 	socket, err := listen(log)
 	if err != nil {
 		return err
 	}
-	srv := &server.Server{
-		Supervisor: services,
-		Machine:    server.Machine{Root: "/"},
-		Boot: func() (bootlog.Record, error) {
-			record, err := bootlog.Read(bootlog.Path)
-			record.Warnings = append(record.Warnings, warnings...)
-			return record, err
-		},
-		Plan:    files.plan,
-		Reload:  func() control.Plan { return files.reload(services) },
-		Cgroups: cgroupRoot + containers.CgroupParent,
-		Log:     log,
-	}
+	srv := newServer(services, files, configs, log)
 	tasks.Go(func() {
 		if err := srv.Serve(ctx, socket); err != nil {
 			log.Error("rosd cannot be talked to any more", "error", err)
@@ -105,44 +107,95 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 			case <-hup:
 				files.reload(services)
 			case <-power:
-				stopAll(ctx, services, cfg.Rancher.ShutdownTimeout(), log)
+				stopAll(ctx, services, configs.config().Rancher.ShutdownTimeout(), log)
 				cancel()
 			}
 		}
 	})
+	w := &watcher{config: configs, supervisor: services, files: files, spawn: tasks.Go}
+	tasks.Go(func() { w.run(ctx) })
+	if again {
+		tasks.Go(func() {
+			select {
+			case <-ctx.Done():
+			case <-services.Adopted():
+				configs.carryOut(ctx, results)
+			}
+		})
+	}
 	return services.Run(ctx, files.definitions())
 }
 
-// loadConfig reads every layer of the config there is.
-func loadConfig(kernel cmdline.Line, log *slog.Logger) (*config.Config, []string) {
-	var said []string
-	warn := func(text string) {
-		log.Warn("config: " + text)
-		said = append(said, text)
+func newServer(services *supervise.Supervisor, files *serviceFiles, configs *configurator, log *slog.Logger) *server.Server {
+	return &server.Server{
+		Supervisor: services,
+		Machine:    server.Machine{Root: "/"},
+		Boot: func() (bootlog.Record, error) {
+			record, err := bootlog.Read(bootlog.Path)
+			record.Warnings = append(record.Warnings, configs.currentWarnings()...)
+			return record, err
+		},
+		Plan:    files.plan,
+		Reload:  func() control.Plan { return files.reload(services) },
+		Config:  configs,
+		Cgroups: cgroupRoot + containers.CgroupParent,
+		Log:     log,
 	}
-	seed := seed{devices: blockdev.Local(), dir: "/run/ros/seed", mount: mountSeed}
-	if err := within(seedWait, seed.fetch); err != nil {
-		warn(err.Error())
-	}
-	layers, unread := config.Read(config.Files{
-		UserData: seed.userData(),
-		Dir:      "/var/lib/rancher/conf/cloud-config.d",
-		File:     "/var/lib/rancher/conf/cloud-config.yml",
-	}, kernel.Settings())
-	cfg, wrong := config.Load(layers...)
-	for _, w := range append(unread, wrong...) {
-		warn(w.String())
-	}
-	return cfg, said
 }
 
+// newConfigurator finds out which layers of the config there are.
+func newConfigurator(kernel cmdline.Line, log *slog.Logger) *configurator {
+	c := &configurator{
+		store:    configstore.New(configstore.Dir),
+		settings: kernel.Settings(),
+		boot:     readLine("/proc/sys/kernel/random/boot_id"),
+		uptime:   bootlog.Now,
+		log:      log,
+		applied:  make(chan struct{}, 1),
+	}
+	if onlyDefaults(kernel) {
+		c.standing = []string{"nothing but the defaults and the kernel command line counts: the machine was booted with ros.config=defaults"}
+		return c
+	}
+	lowest, _ := config.Load(config.Layer{Name: config.CommandLine, Settings: c.settings})
+	partition := oem{devices: blockdev.Local(), dir: oemDir, mount: mountReadOnly(log)}
+	if err := within(oemWait, func() error { return partition.fetch(lowest.Rancher.State.OEMDev) }); err != nil {
+		c.standing = []string{err.Error()}
+	}
+	c.files = config.Files{
+		OEM: partition.file(), Datasource: c.store.Datasource(), Dir: c.store.FileDir(), File: c.store.File(),
+	}
+	return c
+}
+
+// onlyDefaults says whether the boot menu entry was chosen that ignores the
+// config.
+func onlyDefaults(kernel cmdline.Line) bool {
+	return slices.ContainsFunc(slices.Concat(kernel.Words, kernel.After), func(w cmdline.Word) bool {
+		return w.Key == "ros.config" && w.Value == "defaults"
+	})
+}
+
+// rootOf is where the files of a process can be reached.
+func rootOf(pid int) string { return fmt.Sprintf("/proc/%d/root", pid) }
+
 // tellInit hands PID 1 what the config says about it.
-func tellInit(ctx context.Context, shutdownTimeout time.Duration, log *slog.Logger) {
+func tellInit(ctx context.Context, shutdownTimeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, initctlTimeout)
 	defer cancel()
-	if err := initctl.Settings(ctx, initctl.Socket, shutdownTimeout); err != nil {
-		log.Warn("PID 1 keeps its default shutdown timeout", "error", err)
-	}
+	return initctl.Settings(ctx, initctl.Socket, shutdownTimeout)
+}
+
+// empty says whether there is nothing in a folder, or no folder.
+func empty(dir string) bool {
+	entries, _ := os.ReadDir(dir)
+	return len(entries) == 0
+}
+
+// readLine is the text of a file of one line, "" if it cannot be read.
+func readLine(path string) string {
+	text, _ := os.ReadFile(path)
+	return string(bytes.TrimSpace(text))
 }
 
 func listen(log *slog.Logger) (net.Listener, error) {

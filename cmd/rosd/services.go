@@ -1,37 +1,50 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"sync"
 
+	"github.com/rosteros/ros/config"
+	"github.com/rosteros/ros/internal/apply"
 	"github.com/rosteros/ros/internal/compose"
 	"github.com/rosteros/ros/internal/control"
 	"github.com/rosteros/ros/internal/plan"
 	"github.com/rosteros/ros/internal/supervise"
 )
 
-// serviceFiles is what the service files said when they were read last.
+// serviceFiles is what the service files, and the services of the config, said
+// when they were read last.
 type serviceFiles struct {
-	dirs []string
-	log  *slog.Logger
+	log *slog.Logger
 
 	reloading sync.Mutex // one at a time
 
-	mu   sync.Mutex
-	all  []compose.Service
-	last plan.Plan
-	once chan struct{} // closed when they have been read for the first time
-	done sync.Once
+	mu    sync.Mutex
+	from  compose.Sources
+	all   []compose.Service
+	last  plan.Plan
+	off   map[string]bool // services that the config does not want; nil: no config yet
+	fresh []string        // what has been started because of the last config
+	once  chan struct{}   // closed when they have been read for the first time
+	done  sync.Once
 }
 
 func newServiceFiles(builtIn, operators string, log *slog.Logger) *serviceFiles {
-	return &serviceFiles{dirs: []string{builtIn, operators}, log: log, once: make(chan struct{})}
+	return &serviceFiles{from: compose.Sources{Dirs: []string{builtIn, operators}}, log: log, once: make(chan struct{})}
 }
 
 // read reads the files anew.
 func (f *serviceFiles) read() {
-	services, faults := compose.LoadDir(f.dirs...)
+	f.mu.Lock()
+	from := f.from
+	f.mu.Unlock()
+	services, faults := compose.LoadAll(from)
 	p := plan.Make(services, faults)
 	for _, fault := range p.Faults {
 		f.log.Error("service file: " + fault.Error())
@@ -63,7 +76,7 @@ func (f *serviceFiles) definitions() []supervise.Definition {
 	defer f.mu.Unlock()
 	var definitions []supervise.Definition
 	for _, step := range f.last.Steps {
-		definitions = append(definitions, supervise.Definition{Service: step.Service})
+		definitions = append(definitions, supervise.Definition{Service: step.Service, Off: f.off[step.Service.Name]})
 	}
 	faulty := map[string]int{} // service: its place in definitions
 	for _, fault := range f.last.Faults {
@@ -80,6 +93,175 @@ func (f *serviceFiles) definitions() []supervise.Definition {
 		definitions = append(definitions, supervise.Definition{Service: f.faulty(fault), Fault: fault.Error()})
 	}
 	return definitions
+}
+
+// service is what the files say about a service; one that they do not have is
+// empty.
+func (f *serviceFiles) service(name string) compose.Service {
+	<-f.once
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if at := slices.IndexFunc(f.all, func(s compose.Service) bool { return s.Name == name }); at >= 0 {
+		return f.all[at]
+	}
+	return compose.Service{}
+}
+
+// applier is the work of rancher.services, rancher.services_include and of the
+// variables that service files are filled with. What is new is started, what is
+// gone is stopped, what has changed is made anew; a service that is the same is
+// left alone. Before anything runs, definitions says it all.
+func (f *serviceFiles) applier(supervisor *supervise.Supervisor) apply.Applier {
+	return func(ctx context.Context, _ *apply.Host, cfg *config.Config) (apply.Outcome, error) {
+		off, notes := switchedOff(cfg)
+		f.mu.Lock()
+		before, running := f.off, f.from
+		from := sources(f.from.Dirs, cfg)
+		f.off, f.from, f.fresh = off, from, nil
+		f.mu.Unlock()
+		changed := !reflect.DeepEqual(withoutEmpty(running), withoutEmpty(from))
+		w := servicesWork{files: f, supervisor: supervisor, outcome: apply.Outcome{Notes: notes}}
+		if before == nil {
+			if changed {
+				<-f.once // the first reading did not know the config
+				f.read()
+			}
+			return w.outcome, nil
+		}
+		if changed {
+			w.reread(ctx)
+		}
+		for _, name := range slices.Sorted(maps.Keys(off)) {
+			if !before[name] {
+				w.stop(ctx, name)
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(before)) {
+			if !off[name] {
+				w.start(ctx, name)
+			}
+		}
+		return w.outcome, errors.Join(w.errs...)
+	}
+}
+
+// servicesWork is one run of the applier.
+type servicesWork struct {
+	files      *serviceFiles
+	supervisor *supervise.Supervisor
+	outcome    apply.Outcome
+	errs       []error
+}
+
+// reread reads the files and makes what runs what they say now.
+func (w *servicesWork) reread(ctx context.Context) {
+	before := w.files.hashes()
+	w.files.reload(w.supervisor)
+	now := w.files.hashes()
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if _, still := now[name]; !still {
+			w.stop(ctx, name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(now)) {
+		old, was := before[name]
+		switch {
+		case w.files.unwanted(name):
+		case !was:
+			w.start(ctx, name)
+		case old != now[name]:
+			w.recreate(ctx, name)
+		}
+	}
+}
+
+// do asks the supervisor and says what was done.
+func (w *servicesWork) do(ctx context.Context, verb supervise.Verb, name, did string) {
+	if _, err := w.supervisor.Do(ctx, name, verb, supervise.Options{}); err != nil {
+		w.errs = append(w.errs, err)
+		return
+	}
+	w.outcome.Did = append(w.outcome.Did, did+" "+name)
+}
+
+func (w *servicesWork) stop(ctx context.Context, name string) {
+	if service, err := w.supervisor.Service(name); err == nil && service.State != supervise.Stopped {
+		w.do(ctx, supervise.Stop, name, "stopped")
+	}
+}
+
+func (w *servicesWork) start(ctx context.Context, name string) {
+	if service, err := w.supervisor.Service(name); err == nil && !service.Up() {
+		w.do(ctx, supervise.Up, name, "started")
+		w.files.begun(name)
+	}
+}
+
+func (w *servicesWork) recreate(ctx context.Context, name string) {
+	if service, err := w.supervisor.Service(name); err == nil && service.Up() {
+		w.do(ctx, supervise.Up, name, "made anew")
+		w.files.begun(name)
+	}
+}
+
+// begun notes that a service knows the config already.
+func (f *serviceFiles) begun(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fresh = append(f.fresh, name)
+}
+
+// hashes say what the containers of the services are made from.
+func (f *serviceFiles) hashes() map[string]string {
+	<-f.once
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	hashes := map[string]string{}
+	for _, step := range f.last.Steps {
+		hashes[step.Service.Name] = compose.DefinitionHash(step.Service)
+	}
+	return hashes
+}
+
+// sources are the places of services as the config adds to them.
+func sources(dirs []string, cfg *config.Config) compose.Sources {
+	from := compose.Sources{Dirs: dirs, Env: apply.Variables(cfg)}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Rancher.ServicesInclude)) {
+		if ext := filepath.Ext(name); cfg.Rancher.ServicesInclude[name] && filepath.IsAbs(name) && (ext == ".yml" || ext == ".yaml") {
+			from.Files = append(from.Files, name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Rancher.Services)) {
+		origin := cfg.Origin("rancher.services." + name)
+		from.Config = append(from.Config, compose.ConfigService{
+			Name: name, YAML: cfg.Rancher.Services[name].YAML, File: origin.Layer, Line: origin.Line,
+		})
+	}
+	return from
+}
+
+// withoutEmpty makes two sources that say nothing alike.
+func withoutEmpty(s compose.Sources) compose.Sources {
+	if len(s.Env) == 0 {
+		s.Env = nil
+	}
+	return s
+}
+
+// takeFresh are the services that the last config has started.
+func (f *serviceFiles) takeFresh() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fresh := f.fresh
+	f.fresh = nil
+	return fresh
+}
+
+// unwanted says whether the config has switched a service off.
+func (f *serviceFiles) unwanted(name string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.off[name]
 }
 
 // faulty is what is known of a service with a fault.

@@ -43,27 +43,38 @@ func (f Fault) Error() string {
 // All faults come at once. A fault inside a service costs only that service; a
 // fault of the whole file costs the file, and then each service whose name
 // could be read has a fault of its own that says so.
-func Load(path string) ([]Service, []Fault) {
+func Load(path string) ([]Service, []Fault) { return load(path, nil) }
+
+func load(path string, env map[string]string) ([]Service, []Fault) {
 	data, err := yamldoc.Read(path)
 	if err != nil {
 		return nil, []Fault{{File: path, Message: err.Error()}}
 	}
-	return Parse(path, data, nil)
+	return Parse(path, data, env)
 }
 
-// LoadDir reads every *.yml and *.yaml file of the directories, each in the
-// order of the names. A directory that does not exist has no services. The
-// name of a service can be given once: what a later file says about it is a
-// fault that names both places, and the first stays. So the operator's
-// directory, given after the built-in one, cannot replace a built-in service.
-func LoadDir(dirs ...string) ([]Service, []Fault) {
-	var services []Service
-	var faults []Fault
-	first := map[string]string{} // service name: "file:line" that has it
-	for _, dir := range dirs {
+// Sources are the places services come from.
+type Sources struct {
+	Dirs   []string          // every *.yml and *.yaml file of them, each in the order of the names
+	Files  []string          // more files
+	Config []ConfigService   // services of the cloud-config
+	Env    map[string]string // values for ${NAME}
+}
+
+// LoadDir is LoadAll of nothing but directories.
+func LoadDir(dirs ...string) ([]Service, []Fault) { return LoadAll(Sources{Dirs: dirs}) }
+
+// LoadAll reads directories, then files, then what the config has. A directory
+// that does not exist has no services. The name of a service can be given once:
+// what is said about it later is a fault that names both places, and the first
+// stays. So the operator's directory, given after the built-in one, cannot
+// replace a built-in service.
+func LoadAll(src Sources) ([]Service, []Fault) {
+	c := collector{first: map[string]string{}}
+	for _, dir := range src.Dirs {
 		entries, err := os.ReadDir(dir) // sorted by name
 		if err != nil && !os.IsNotExist(err) {
-			faults = append(faults, Fault{File: dir, Message: fmt.Sprintf("cannot read the directory: %v", err)})
+			c.faults = append(c.faults, Fault{File: dir, Message: fmt.Sprintf("cannot read the directory: %v", err)})
 		}
 		for _, entry := range entries {
 			name := entry.Name()
@@ -71,39 +82,54 @@ func LoadDir(dirs ...string) ([]Service, []Fault) {
 			if (ext != ".yml" && ext != ".yaml") || strings.HasPrefix(name, ".") || entry.IsDir() {
 				continue
 			}
-			found, wrong := Load(filepath.Join(dir, name))
-			taken := map[string]bool{}
-			for _, s := range found {
-				if place, ok := first[s.Name]; ok {
-					taken[s.Name] = true
-					faults = append(faults, redefined(s.File, s.Line, s.Name, place))
-					continue
-				}
-				services = append(services, s)
-			}
-			for _, f := range wrong {
-				if place, ok := first[f.Service]; ok && f.Service != "" {
-					if !taken[f.Service] {
-						taken[f.Service] = true
-						faults = append(faults, redefined(f.File, f.Line, f.Service, place))
-					}
-					f.Service = ""
-				}
-				faults = append(faults, f)
-			}
-			for _, s := range found {
-				if _, ok := first[s.Name]; !ok {
-					first[s.Name] = fmt.Sprintf("%s:%d", s.File, s.Line)
-				}
-			}
-			for _, f := range wrong {
-				if _, ok := first[f.Service]; !ok && f.Service != "" {
-					first[f.Service] = fmt.Sprintf("%s:%d", f.File, f.Line)
-				}
-			}
+			c.add(load(filepath.Join(dir, name), src.Env))
 		}
 	}
-	return services, faults
+	for _, path := range src.Files {
+		c.add(load(path, src.Env))
+	}
+	c.add(ParseConfig(src.Config, src.Env))
+	return c.services, c.faults
+}
+
+// collector takes services from one place after the other.
+type collector struct {
+	services []Service
+	faults   []Fault
+	first    map[string]string // service name: "file:line" that has it
+}
+
+// add takes what one place has.
+func (c *collector) add(found []Service, wrong []Fault) {
+	taken := map[string]bool{}
+	for _, s := range found {
+		if place, ok := c.first[s.Name]; ok {
+			taken[s.Name] = true
+			c.faults = append(c.faults, redefined(s.File, s.Line, s.Name, place))
+			continue
+		}
+		c.services = append(c.services, s)
+	}
+	for _, f := range wrong {
+		if place, ok := c.first[f.Service]; ok && f.Service != "" {
+			if !taken[f.Service] {
+				taken[f.Service] = true
+				c.faults = append(c.faults, redefined(f.File, f.Line, f.Service, place))
+			}
+			f.Service = ""
+		}
+		c.faults = append(c.faults, f)
+	}
+	for _, s := range found {
+		if _, ok := c.first[s.Name]; !ok {
+			c.first[s.Name] = fmt.Sprintf("%s:%d", s.File, s.Line)
+		}
+	}
+	for _, f := range wrong {
+		if _, ok := c.first[f.Service]; !ok && f.Service != "" {
+			c.first[f.Service] = fmt.Sprintf("%s:%d", f.File, f.Line)
+		}
+	}
 }
 
 func redefined(file string, line int, name, place string) Fault {

@@ -23,12 +23,16 @@ import (
 	"time"
 
 	"github.com/rosteros/ros/internal/bootlog"
+	"github.com/rosteros/ros/internal/configstore"
 	"github.com/rosteros/ros/internal/control"
 	"github.com/rosteros/ros/internal/supervise"
 )
 
 // maxBody bounds the body of a request; Options are a few words.
 const maxBody = 64 << 10
+
+// maxConfig is for a request with a config in it: yamldoc.MaxSize in base64.
+const maxConfig = 2 << 20
 
 // Server answers the routes. Every field must be set.
 type Server struct {
@@ -37,6 +41,7 @@ type Server struct {
 	Boot       func() (bootlog.Record, error)
 	Plan       func() control.Plan // what was read last
 	Reload     func() control.Plan // reads the service files again
+	Config     Config              // what the machine should be
 	Cgroups    string              // folder with a cgroup per service
 	Log        *slog.Logger
 }
@@ -89,6 +94,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return ctx }, // ends the event streams
+		ConnContext:       withPeer,
 	}
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -123,6 +129,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/plan", s.plan)
 	mux.HandleFunc("GET /v1/boot", s.boot)
 	mux.HandleFunc("GET /v1/events", s.events)
+	s.configRoutes(mux)
 	return jsonErrors(mux)
 }
 
@@ -195,7 +202,7 @@ func (s *Server) spec(w http.ResponseWriter, r *http.Request) {
 func (s *Server) act(verb supervise.Verb) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var options control.Options
-		if err := decode(w, r, &options); err != nil {
+		if err := decode(w, r, &options, maxBody); err != nil {
 			s.answerError(w, http.StatusBadRequest, fmt.Errorf("cannot read the body of the request: %w", err))
 			return
 		}
@@ -246,8 +253,8 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 }
 
 // decode reads the body, which may be empty, strictly.
-func decode(w http.ResponseWriter, r *http.Request, into any) error {
-	in := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+func decode(w http.ResponseWriter, r *http.Request, into any, bound int64) error {
+	in := json.NewDecoder(http.MaxBytesReader(w, r.Body, bound))
 	in.DisallowUnknownFields()
 	err := in.Decode(into)
 	switch {
@@ -267,10 +274,11 @@ func (s *Server) answer(w http.ResponseWriter, value any) { s.write(w, http.Stat
 func (s *Server) refuse(w http.ResponseWriter, err error) {
 	var unknown *supervise.UnknownServiceError
 	var refused *supervise.RefusedError
+	var conflict *configstore.ConflictError
 	switch {
 	case errors.As(err, &unknown):
 		s.answerError(w, http.StatusNotFound, err)
-	case errors.As(err, &refused):
+	case errors.As(err, &refused), errors.As(err, &conflict):
 		s.answerError(w, http.StatusConflict, err)
 	default:
 		s.answerError(w, http.StatusInternalServerError, err)

@@ -65,6 +65,12 @@ func (t *task) Exec(context.Context, []string, time.Duration) (int, string, erro
 // socket and the root of its machine.
 func serve(t *testing.T) (socket, root string) {
 	t.Helper()
+	return serveAs(t, os.Getgid())
+}
+
+// serveAs does so with a socket for that group.
+func serveAs(t *testing.T, gid int) (socket, root string) {
+	t.Helper()
 	dir := t.TempDir()
 	root = filepath.Join(dir, "root")
 	for path, text := range map[string]string{
@@ -103,11 +109,12 @@ func serve(t *testing.T) (socket, root string) {
 			sup.Reload(definitions[:1])
 			return control.Plan{Steps: plan.Steps}
 		},
+		Config:  fakeConfig{},
 		Cgroups: filepath.Join(root, "sys/services"),
 		Log:     slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	socket = filepath.Join(dir, "run", "rosd.sock")
-	l, err := server.Listen(socket, os.Getgid())
+	l, err := server.Listen(socket, gid)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,66 +36,69 @@ func disks(t *testing.T, label string) blockdev.Host {
 	return h
 }
 
-func TestSeed(t *testing.T) {
+func TestOEM(t *testing.T) {
 	for _, tt := range []struct {
-		name, label, userData string
-		mountErr              error
-		want                  string // the copy; "-": none
-		wantErr               string // with DEV for the folder of devices
+		name, label, text string
+		device            string // what rancher.state.oem_dev says
+		mountErr          error
+		want              string // the copy; "-": none
+		wantErr           string // with DEV for the folder of devices
 	}{
-		{name: "label of cloud-init", label: "cidata", userData: "#cloud-config\n", want: "#cloud-config\n"},
-		{name: "in capitals, as tools for FAT write it", label: "CIDATA", userData: "#cloud-config\n", want: "#cloud-config\n"},
-		{name: "another disk", label: "ROSTER", userData: "#cloud-config\n", want: "-"},
-		{name: "nothing but meta-data", label: "cidata", want: "-"},
-		{name: "too much", label: "cidata", userData: strings.Repeat("x", maxUserData+1), want: "-",
-			wantErr: "cannot read seed disk DEV/vdb: user-data is larger than 1024 KiB"},
-		{name: "cannot be mounted", label: "cidata", mountErr: errors.New("mount iso9660: i/o error"), want: "-",
-			wantErr: "cannot read seed disk DEV/vdb: mount iso9660: i/o error"},
+		{name: "by its label", label: "RANCHER_OEM", text: "hostname: x\n", want: "hostname: x\n"},
+		{name: "another disk", label: "ROSTER", text: "hostname: x\n", want: "-"},
+		{name: "by the device that was asked for", label: "ROSTER", device: "DEV/vdb", text: "hostname: x\n", want: "hostname: x\n"},
+		{name: "which is not there", label: "RANCHER_OEM", device: "DEV/vdc", want: "-",
+			wantErr: `no config from the OEM partition: cannot find device "DEV/vdc": no such device`},
+		{name: "nothing of ours on it", label: "RANCHER_OEM", want: "-"},
+		{name: "too much", label: "RANCHER_OEM", text: strings.Repeat("x", 2<<20), want: "-",
+			wantErr: "no config from the OEM partition: oem-config.yml of DEV/vdb: is larger than 1 MiB"},
+		{name: "cannot be mounted", label: "RANCHER_OEM", mountErr: errors.New("i/o error"), want: "-",
+			wantErr: "no config from the OEM partition: cannot mount DEV/vdb: i/o error"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := disks(t, tt.label)
 			mounted, mounts := 0, 0
-			s := seed{devices: h, dir: t.TempDir(), mount: func(d blockdev.Device, fstype, target string) (func() error, error) {
+			o := oem{devices: h, dir: t.TempDir(), mount: func(device, fstype, target string) (func() error, error) {
 				if tt.mountErr != nil {
 					return nil, tt.mountErr
 				}
-				if d.Name != "vdb" || fstype != "iso9660" {
-					t.Errorf("mounted %s as %s", d.Name, fstype)
+				if device != filepath.Join(h.Dev, "vdb") || fstype != "iso9660" {
+					t.Errorf("mounted %s as %s", device, fstype)
 				}
 				mounted++
 				mounts++
-				if tt.userData != "" {
-					if err := os.WriteFile(filepath.Join(target, "user-data"), []byte(tt.userData), 0o644); err != nil {
+				if tt.text != "" {
+					if err := os.WriteFile(filepath.Join(target, "oem-config.yml"), []byte(tt.text), 0o644); err != nil {
 						t.Fatal(err)
 					}
 				}
 				return func() error { mounted--; return nil }, nil
 			}}
-			err := s.fetch()
+			device := strings.ReplaceAll(tt.device, "DEV", h.Dev)
 			text := ""
-			if err != nil {
+			if err := o.fetch(device); err != nil {
 				text = strings.ReplaceAll(err.Error(), h.Dev, "DEV")
 			}
 			if text != tt.wantErr {
 				t.Errorf("fetch() error = %q, want %q", text, tt.wantErr)
 			}
 			if mounted != 0 {
-				t.Error("the seed disk stays mounted")
+				t.Error("the partition stays mounted")
 			}
 			got := "-"
-			if copied, err := os.ReadFile(s.userData()); err == nil {
+			if copied, err := os.ReadFile(o.file()); err == nil {
 				got = string(copied)
 			}
 			if got != tt.want {
-				t.Errorf("user-data is %q, want %q", got, tt.want)
+				t.Errorf("the copy is %q, want %q", got, tt.want)
 			}
 			if tt.want == "-" {
 				return
 			}
-			if info, err := os.Stat(s.userData()); err != nil || info.Mode().Perm() != 0o600 {
-				t.Errorf("user-data: %v, %v; want mode 0600, there may be a password in it", info.Mode(), err)
+			if info, err := os.Stat(o.file()); err != nil || info.Mode().Perm() != 0o600 {
+				t.Errorf("the copy: %v, %v; want mode 0600, there may be a password in it", info.Mode(), err)
 			}
-			if err := s.fetch(); err != nil || mounts != 1 {
+			if err := o.fetch(device); err != nil || mounts != 1 {
 				t.Errorf("the next rosd: error %v, %d mounts, want 1: the first copy is the machine's", err, mounts)
 			}
 		})
@@ -106,7 +109,7 @@ func TestWithinIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := make(chan struct{})
 		err := within(3*time.Second, func() error { <-hang; return nil })
-		if want := "cannot look for a seed disk: no answer from the disks within 3s"; err == nil || err.Error() != want {
+		if want := "no config from the OEM partition: no answer from the disks within 3s"; err == nil || err.Error() != want {
 			t.Errorf("within() error = %v, want %s", err, want)
 		}
 		close(hang)
