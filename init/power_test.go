@@ -210,3 +210,20 @@ func TestShutdownOfStage1(t *testing.T) {
 		t.Errorf("did %q, want %q", got, want)
 	}
 }
+
+func TestSwapOff(t *testing.T) {
+	var off []string
+	err := swapOff([]byte("Filename\tType\tSize\tUsed\tPriority\n/var/swapfile    file\t16380\t0\t-2\n/a\\040b  partition 1 0 -3\n"), func(path string) error {
+		off = append(off, path)
+		if path == "/a b" {
+			return syscall.ENOMEM
+		}
+		return nil
+	})
+	if strings.Join(off, ",") != "/var/swapfile,/a b" {
+		t.Errorf("switched off %q", off)
+	}
+	if err == nil || err.Error() != "swapoff /a b: cannot allocate memory" {
+		t.Errorf("error = %v", err)
+	}
+}

@@ -21,7 +21,7 @@ var errRescueAsked = errors.New("the kernel command line asks for rescue")
 
 // rescueOnPurpose ends the boot before it touches a disk, when asked to.
 func rescueOnPurpose(m *machine) (string, error) {
-	if m.line.Flag("rancher.rescue") || m.line.Flag("rescue") {
+	if m.line.Flag("rancher.rescue") || m.line.Flag("rancher.recovery") || m.line.Flag("rescue") {
 		return "", errRescueAsked
 	}
 	return "", errNothingToDo

@@ -75,6 +75,9 @@ func assembleRoot(m *machine) (string, error) {
 	if _, err := mounts.All(mounts.Linux{}, []mounts.Mount{
 		{Source: "etc", Target: sysroot + "/etc", Type: "tmpfs", Flags: plain, Data: "mode=0755"},
 		{Source: "tmp", Target: sysroot + "/tmp", Type: "tmpfs", Flags: plain, Data: "mode=1777"},
+		// For mount points, which come and go with the config.
+		{Source: "mnt", Target: sysroot + "/mnt", Type: "tmpfs", Flags: plain, Data: "mode=0755,size=1m"},
+		{Source: "media", Target: sysroot + "/media", Type: "tmpfs", Flags: plain, Data: "mode=0755,size=1m"},
 		mounts.Bind(data+"/var", sysroot+"/var", 0),
 		mounts.Bind(data+"/home", sysroot+"/home", 0),
 		mounts.Bind(data+"/opt", sysroot+"/opt", 0),

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -441,6 +442,13 @@ func (m *machine) shutdown(timeout time.Duration) *shutdown {
 			}
 			return nil
 		}},
+		{"swapoff", func() error { // a swap file would keep its disk busy
+			text, err := os.ReadFile("/proc/swaps")
+			if err != nil {
+				return err
+			}
+			return swapOff(text, swapoff)
+		}},
 		{"unmount", func() error {
 			info, err := os.ReadFile("/proc/self/mountinfo")
 			if err != nil {
@@ -451,4 +459,30 @@ func (m *machine) shutdown(timeout time.Duration) *shutdown {
 		{"sync", func() error { unix.Sync(); return nil }},
 	}
 	return s
+}
+
+// swapOff switches off what /proc/swaps, which is text, lists.
+func swapOff(text []byte, off func(path string) error) error {
+	var faults []error
+	for i, line := range strings.Split(string(text), "\n") {
+		fields := strings.Fields(line)
+		if i == 0 || len(fields) == 0 {
+			continue // the heading
+		}
+		// A space in a name is written \040 there.
+		path := strings.ReplaceAll(fields[0], `\040`, " ")
+		faults = append(faults, about("swapoff "+path, off(path)))
+	}
+	return errors.Join(faults...)
+}
+
+func swapoff(path string) error {
+	name, err := unix.BytePtrFromString(path)
+	if err != nil {
+		return err
+	}
+	if _, _, errno := unix.Syscall(unix.SYS_SWAPOFF, uintptr(unsafe.Pointer(name)), 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
 }
