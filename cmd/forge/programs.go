@@ -29,6 +29,8 @@ var ours = []program{
 	{name: "rosd", module: ".", pkg: "./cmd/rosd"},
 	// Without templates the linker drops a third of it; ros prints its own help.
 	{name: "ros", module: ".", pkg: "./cmd/ros", tags: "urfave_cli_no_template"},
+	{name: "ros-datasource", module: ".", pkg: "./cmd/datasource"},
+	{name: "ros-netconf", module: ".", pkg: "./cmd/netconf"},
 }
 
 // programs builds all of them. The Go tool knows by itself what changed in

@@ -20,6 +20,8 @@ var core = map[string][]scenario{
 	"amd64": {
 		{"bios", biosBoot},
 		{"state-disk", stateDisk}, // uefi, bad-input
+		{"config", configured},
+		{"config-drive", configDrive},
 		{"small", smallMemory},
 		{"no-network", noNetwork},
 		{"flipped", flippedByte},

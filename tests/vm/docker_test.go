@@ -12,7 +12,7 @@ import (
 )
 
 // applets are the names that the test image gives its one program.
-var applets = []string{"sh", "sleep", "echo", "true", "cat"}
+var applets = []string{"sh", "sleep", "echo", "true", "cat", "grep"}
 
 // importBusybox makes the image busybox in the guest's Docker, from the static
 // busybox that the OS has for its rescue shell: the right architecture, and

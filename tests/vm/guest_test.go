@@ -72,11 +72,19 @@ func (l lab) direct(extra ...string) qemu.Config {
 // our ssh key. It ends with the test.
 func (l lab) start(t *testing.T, cfg qemu.Config) *guest {
 	t.Helper()
+	return l.startWith(t, cfg, "cidata", map[string]string{
+		"meta-data": "instance-id: test\n",
+		"user-data": "#cloud-config\nhostname: tested\nssh_authorized_keys:\n  - " + l.key.Authorized + "\n",
+	})
+}
+
+// startWith is start with another disk that has the config.
+func (l lab) startWith(t *testing.T, cfg qemu.Config, label string, files map[string]string) *guest {
+	t.Helper()
 	cfg.Arch = l.arch
 	cfg.Name = strings.ReplaceAll(strings.TrimPrefix(t.Name(), "TestBoot/"), "/", "-")
 	seed := filepath.Join(t.TempDir(), "seed.iso")
-	err := l.build.SeedDisk(seed, "#cloud-config\nhostname: tested\nssh_authorized_keys:\n  - "+l.key.Authorized+"\n")
-	if err != nil {
+	if err := l.build.ConfigDisk(seed, label, files); err != nil {
 		t.Fatal(err)
 	}
 	cfg.RawDisks = append(cfg.RawDisks, seed)

@@ -9,20 +9,21 @@ import (
 	"path/filepath"
 )
 
-// SeedDisk writes a NoCloud seed: a small ISO labelled cidata with user-data
-// on it.
-func (b Build) SeedDisk(path, userData string) error {
-	dir, err := os.MkdirTemp("", "rosseed")
+// ConfigDisk writes a small ISO with a label and files on it, as a datasource
+// reads it; the names may have directories in them.
+func (b Build) ConfigDisk(path, label string, files map[string]string) error {
+	dir, err := os.MkdirTemp("", "rosconfig")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	for name, text := range map[string]string{"user-data": userData, "meta-data": "instance-id: test\n"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+	for name, text := range files {
+		file := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o644)); err != nil {
 			return err
 		}
 	}
-	_, err = b.Run("xorriso", "-as", "mkisofs", "-quiet", "-volid", "cidata", "-joliet", "-rational-rock", "-output", path, dir)
+	_, err = b.Run("xorriso", "-as", "mkisofs", "-quiet", "-volid", label, "-joliet", "-rational-rock", "-output", path, dir)
 	return err
 }
 
