@@ -15,16 +15,23 @@ import (
 
 // app is one run of ros: where it writes, and where it finds what it shows.
 type app struct {
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	color          bool
 	now            func() time.Time
 	loc            *time.Location
+	uid            int // who runs it
+	getenv         func(string) string
 
 	socket     string // rosd's
 	initSocket string // PID 1's
 	logDir     string // one log file per service
 	release    string // what the OS image says about itself
 	bootRecord string // what PID 1 wrote about this boot
+
+	conf        string   // folder of cloud-config.yml
+	oem         string   // config of who delivered the machine
+	kernelLines []string // files with the kernel command line; the first that can be read counts
 
 	argv []string // of this run
 }
@@ -78,12 +85,13 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 rosd or PID 1 cannot be reached.
 			"ros status                      is the machine well, and if not, why",
 			"ros service ps                  every service with its state",
 			"ros service logs -f docker      what one of them says",
-			"ros service restart ntp",
+			"sudo ros config set hostname edge-7",
 		),
 		Commands: []*cli.Command{
 			a.statusVerb(),
 			a.bootVerb(),
 			a.eventsVerb(),
+			a.configVerb(),
 			a.osVerb(),
 			a.serviceVerb(),
 			a.powerVerb("poweroff"),

@@ -4,15 +4,18 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v3"
+
+	"github.com/rosteros/ros/config"
 )
 
 func (a *app) completionVerb() *cli.Command {
 	return &cli.Command{
 		Name:     "completion",
-		Usage:    "print what makes a shell complete verbs and service names",
+		Usage:    "print what makes a shell complete verbs, names and keys",
 		Category: "This program",
 		Metadata: examples("source <(ros completion bash)"),
 		Commands: []*cli.Command{{
@@ -30,12 +33,27 @@ func (a *app) completionVerb() *cli.Command {
 	}
 }
 
-// bashCompletion is a script that knows the tree of verbs by heart and asks
-// ros for the names of services. It needs nothing but bash.
+// bashCompletion is a script that knows the tree of verbs and the keys of the
+// config by heart and asks ros for the names of services. It needs nothing but bash.
 func bashCompletion(root *cli.Command) string {
 	var cases strings.Builder
 	writeCases(&cases, root, root.Name)
-	return fmt.Sprintf(bashTemplate, cases.String())
+	return fmt.Sprintf(bashTemplate, cases.String(), strings.Join(typedKeys(), " "))
+}
+
+// typedKeys are the keys of the config as far as they can be typed: up to a
+// name that the operator gives.
+func typedKeys() []string {
+	var keys []string
+	for _, k := range config.Keys() {
+		if strings.Contains(k.Name, "[]") {
+			continue
+		}
+		name, _, _ := strings.Cut(k.Name, "NAME")
+		keys = append(keys, name)
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
 }
 
 // writeCases writes one case per command: what can follow it.
@@ -54,8 +72,13 @@ func writeCases(b *strings.Builder, cmd *cli.Command, path string) {
 		}
 	}
 	names := ""
-	if strings.Contains(cmd.ArgsUsage, "NAME") {
-		names = "yes"
+	switch {
+	case strings.Contains(cmd.ArgsUsage, "NAME"):
+		names = "services"
+	case strings.Contains(cmd.ArgsUsage, "KEY"):
+		names = "keys"
+	case strings.Contains(cmd.ArgsUsage, "FILE"):
+		names = "files"
 	}
 	fmt.Fprintf(b, "        %q) verbs=%q flags=%q values=%q names=%q ;;\n",
 		path, strings.Join(words, " "), strings.Join(flags, " "), strings.Join(takeValue, " "), names)
@@ -72,6 +95,8 @@ _ros_tree() {
     esac
 }
 
+_ros_keys="%s"
+
 _ros() {
     local verbs flags values names
     local at=ros word i cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}"
@@ -79,21 +104,29 @@ _ros() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         word="${COMP_WORDS[i]}"
         [[ "$at $word" == "ros s" ]] && word=service
+        [[ "$at $word" == "ros c" ]] && word=config
         _ros_tree "$at $word" && at="$at $word"
     done
     COMPREPLY=()
     if [[ "$cur" != -* && " $values " == *" $prev "* && "$prev" == -* ]]; then
-        if [[ "$prev" == --svg ]]; then
+        if [[ " --svg -i --input -o --output " == *" $prev "* ]]; then
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         fi
         return
     fi
     if [[ "$cur" == -* ]]; then
         verbs="$flags"
-    elif [[ -n "$names" ]]; then
+    elif [[ "$names" == services ]]; then
         verbs="$(ros service ps -q 2>/dev/null)"
+    elif [[ "$names" == keys ]]; then
+        verbs="$_ros_keys"
+    elif [[ "$names" == files ]]; then
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        return
     fi
     mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$cur")
+    [[ "${COMPREPLY[*]}" == *. ]] && compopt -o nospace 2>/dev/null
+    return 0
 }
 
 complete -F _ros ros

@@ -37,6 +37,9 @@ func TestCompletionInBash(t *testing.T) {
 		{"ros completion ", "bash"},
 		{"ros service ps --j", "--json"},
 		{"ros poweroff --f", "--force"},
+		{"ros c sh", "show"},
+		{"ros config get hostn", "hostname"},
+		{"ros config set rancher.network.dns.", "rancher.network.dns.nameservers rancher.network.dns.search"},
 	} {
 		t.Run(tt.line, func(t *testing.T) {
 			words := strings.Split(tt.line, " ")

@@ -27,7 +27,8 @@ func reference(t *testing.T, a *app) string {
 # ros: reference
 
 ` + "`ros`" + ` is the operator's command. It asks rosd over ` + "`/run/ros/rosd.sock`" + ` (root and group
-` + "`ros`" + ` may), PID 1 over ` + "`/run/ros/init.sock`" + ` (root may), and reads logs from ` + "`/var/log/ros`" + `.
+` + "`ros`" + ` may), PID 1 over ` + "`/run/ros/init.sock`" + ` (root may), and reads logs from ` + "`/var/log/ros`" + ` and, for
+root, the layers of the config. The keys of the config are in [config.md](config.md).
 
 | exit status | means |
 |---|---|
@@ -52,6 +53,9 @@ Colours appear on a terminal only, and not when ` + "`NO_COLOR`" + ` is set.
 		"| `ros status` | Status |\n| `ros service ps`, `ros service list` | array of Service |\n" +
 		"| `ros service plan` | Plan |\n| `ros service spec` | the OCI runtime-spec's config.json |\n" +
 		"| `ros service logs` | one LogLine a line |\n| `ros boot` | Boot |\n" +
+		"| `ros config get` | the value, as JSON |\n| `ros config show` | array of Entry |\n" +
+		"| `ros config diff` | array of Difference |\n| `ros config images` | array of names |\n" +
+		"| `ros config validate` | array of Warning |\n" +
 		"| `ros events` | one Event a line |\n| `ros os version` | Release |\n\n")
 	for _, typ := range []struct{ title, name, dir string }{
 		{"Status", "Status", "../../internal/control"},
@@ -64,6 +68,10 @@ Colours appear on a terminal only, and not when ` + "`NO_COLOR`" + ` is set.
 		{"Phase", "Phase", "../../internal/bootlog"},
 		{"Event", "Event", "../../internal/supervise"},
 		{"LogLine", "logLine", "."},
+		{"Entry", "Entry", "../../config"},
+		{"Origin", "Origin", "../../config"},
+		{"Difference", "difference", "."},
+		{"Warning", "Warning", "../../config"},
 		{"Release", "release", "."},
 	} {
 		fmt.Fprintf(&b, "### %s\n\n| field | type | meaning |\n|---|---|---|\n", typ.title)
@@ -174,7 +182,7 @@ func jsonType(e ast.Expr) string {
 			return "boolean"
 		case "int", "int64", "float64":
 			return "number"
-		case "string", "Scope":
+		case "string", "Scope", "Severity":
 			return "string"
 		case "State":
 			return "state"

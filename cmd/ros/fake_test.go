@@ -41,10 +41,14 @@ type fakeRosd struct {
 	plan     control.Plan
 	boot     control.Boot
 	events   []control.Event
+	config   control.ConfigView
+	applied  control.ConfigApplied      // what every change of the config answers
+	refuses  *control.Error             // if set, what every change of the config is refused with
 	after    map[string]control.Service // what becomes of a service that is acted on
 
 	mu    sync.Mutex
 	asked []string // "stop ntp {"timeout_seconds":3,"wait":true}"
+	wrote string   // the last cloud-config.yml
 }
 
 func (f *fakeRosd) routes() http.Handler {
@@ -74,6 +78,19 @@ func (f *fakeRosd) routes() http.Handler {
 			return
 		}
 		answer(w, 409, control.Error{Message: fmt.Sprintf("cannot %s service %q: it is stopping", r.PathValue("verb"), name)})
+	})
+	mux.HandleFunc("GET /v1/config", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, f.config) })
+	mux.HandleFunc("POST /v1/config/{verb}", func(w http.ResponseWriter, r *http.Request) {
+		if f.refuses != nil {
+			answer(w, 409, f.refuses)
+			return
+		}
+		body, _ := io.ReadAll(r.Body)
+		var write control.ConfigWrite
+		json.Unmarshal(body, &write)
+		f.remember(fmt.Sprintf("config %s try %d was %.8s", r.PathValue("verb"), write.TrySeconds, write.Was))
+		f.wrote = string(write.Text)
+		answer(w, 200, f.applied)
 	})
 	mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, _ *http.Request) {
 		for _, e := range f.events {
@@ -110,13 +127,19 @@ func newApp(t *testing.T, rosd *fakeRosd) *app {
 	t.Helper()
 	dir := t.TempDir()
 	a := &app{
+		stdin:      strings.NewReader(""),
 		now:        func() time.Time { return noon },
+		getenv:     func(string) string { return "" },
 		loc:        time.UTC,
 		socket:     filepath.Join(dir, "rosd.sock"),
 		initSocket: filepath.Join(dir, "init.sock"),
 		logDir:     filepath.Join(dir, "log"),
 		release:    filepath.Join(dir, "release.json"),
 		bootRecord: filepath.Join(dir, "boot.json"),
+
+		conf:        filepath.Join(dir, "conf"),
+		oem:         filepath.Join(dir, "oem-config.yml"),
+		kernelLines: []string{filepath.Join(dir, "cmdline")},
 	}
 	if rosd != nil {
 		listener, err := net.Listen("unix", a.socket)
@@ -138,7 +161,10 @@ type result struct {
 
 // try runs ros with the words of a line, or another program by its first.
 func (a *app) try(line string) result {
-	words := strings.Fields(line)
+	return a.tryWords(strings.Fields(line)...)
+}
+
+func (a *app) tryWords(words ...string) result {
 	var out, err bytes.Buffer
 	a.stdout, a.stderr = &out, &err
 	code := a.run(context.Background(), words)

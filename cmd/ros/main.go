@@ -3,8 +3,8 @@
 //
 // It asks rosd over its control socket, PID 1 over its own (power), and reads
 // files where files are the truth (logs, the release, the record of a boot
-// that did not reach rosd). It decides nothing and keeps nothing. It never
-// talks to containerd.
+// that did not reach rosd, the layers of the config). It decides nothing and
+// keeps nothing. It never talks to containerd.
 //
 // There is one file per verb. Called by the name poweroff, reboot, halt or
 // shutdown it is that verb alone.
@@ -18,6 +18,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/rosteros/ros/internal/bootlog"
+	"github.com/rosteros/ros/internal/configstore"
 	"github.com/rosteros/ros/internal/control"
 	"github.com/rosteros/ros/internal/initctl"
 	"github.com/rosteros/ros/internal/servicelog"
@@ -26,16 +27,23 @@ import (
 func main() {
 	cli.HelpPrinter = printHelp
 	a := &app{
+		stdin:      os.Stdin,
 		stdout:     os.Stdout,
 		stderr:     os.Stderr,
 		color:      wantsColor(os.Stdout, os.Getenv),
 		now:        time.Now,
 		loc:        time.Local,
+		uid:        os.Geteuid(),
+		getenv:     os.Getenv,
 		socket:     control.Socket,
 		initSocket: initctl.Socket,
 		logDir:     servicelog.Dir,
 		release:    releaseFile,
 		bootRecord: bootlog.Path,
+
+		conf:        configstore.Dir,
+		oem:         oemConfig,
+		kernelLines: kernelLines,
 	}
 	os.Exit(a.run(context.Background(), os.Args))
 }

@@ -2,24 +2,41 @@
 
 _ros_tree() {
     case "$1" in
-        "ros") verbs="status boot events os service poweroff reboot halt shutdown completion" flags="--version --help -h" values="" names="" ;;
+        "ros") verbs="status boot events config os service poweroff reboot halt shutdown completion" flags="--version --help -h" values="" names="" ;;
         "ros status") verbs="" flags="--json --help -h" values="" names="" ;;
         "ros boot") verbs="" flags="--svg --json --help -h" values="--svg" names="" ;;
         "ros events") verbs="" flags="--json --help -h" values="" names="" ;;
+        "ros config") verbs="get show diff export images set unset merge edit apply confirm rollback validate schema generate syslinux" flags="--help -h" values="" names="" ;;
+        "ros config get") verbs="" flags="--json --help -h" values="" names="keys" ;;
+        "ros config show") verbs="" flags="--layers --private -p --json --help -h" values="" names="keys" ;;
+        "ros config diff") verbs="" flags="--input -i --json --help -h" values="--input -i" names="" ;;
+        "ros config export") verbs="" flags="--output -o --private -p --full -f --help -h" values="--output -o" names="" ;;
+        "ros config images") verbs="" flags="--input -i --json --help -h" values="--input -i" names="" ;;
+        "ros config set") verbs="" flags="--dry-run -n --try --help -h" values="--try" names="keys" ;;
+        "ros config unset") verbs="" flags="--dry-run -n --try --help -h" values="--try" names="keys" ;;
+        "ros config merge") verbs="" flags="--input -i --dry-run -n --try --help -h" values="--input -i --try" names="" ;;
+        "ros config edit") verbs="" flags="--input -i --try --help -h" values="--input -i --try" names="" ;;
+        "ros config apply") verbs="" flags="--help -h" values="" names="" ;;
+        "ros config confirm") verbs="" flags="--help -h" values="" names="" ;;
+        "ros config rollback") verbs="" flags="--help -h" values="" names="" ;;
+        "ros config validate") verbs="" flags="--input -i --json --help -h" values="--input -i" names="files" ;;
+        "ros config schema") verbs="" flags="--help -h" values="" names="" ;;
+        "ros config generate") verbs="" flags="--help -h" values="" names="" ;;
+        "ros config syslinux") verbs="" flags="--help -h" values="" names="" ;;
         "ros os") verbs="version" flags="--help -h" values="" names="" ;;
         "ros os version") verbs="" flags="--json --help -h" values="" names="" ;;
         "ros service") verbs="ps list logs plan spec up start stop restart kill rm" flags="--help -h" values="" names="" ;;
-        "ros service ps") verbs="" flags="--quiet -q --json --help -h" values="" names="yes" ;;
-        "ros service list") verbs="" flags="--json --help -h" values="" names="yes" ;;
-        "ros service logs") verbs="" flags="--follow -f --lines -n --timestamps -t --json --help -h" values="--lines -n" names="yes" ;;
+        "ros service ps") verbs="" flags="--quiet -q --json --help -h" values="" names="services" ;;
+        "ros service list") verbs="" flags="--json --help -h" values="" names="services" ;;
+        "ros service logs") verbs="" flags="--follow -f --lines -n --timestamps -t --json --help -h" values="--lines -n" names="services" ;;
         "ros service plan") verbs="" flags="--json --help -h" values="" names="" ;;
-        "ros service spec") verbs="" flags="--json --help -h" values="" names="yes" ;;
-        "ros service up") verbs="" flags="--force-recreate --no-wait --help -h" values="" names="yes" ;;
-        "ros service start") verbs="" flags="--no-wait --help -h" values="" names="yes" ;;
-        "ros service stop") verbs="" flags="--timeout -t --no-wait --help -h" values="--timeout -t" names="yes" ;;
-        "ros service restart") verbs="" flags="--timeout -t --no-wait --help -h" values="--timeout -t" names="yes" ;;
-        "ros service kill") verbs="" flags="--signal -s --help -h" values="--signal -s" names="yes" ;;
-        "ros service rm") verbs="" flags="--help -h" values="" names="yes" ;;
+        "ros service spec") verbs="" flags="--json --help -h" values="" names="services" ;;
+        "ros service up") verbs="" flags="--force-recreate --no-wait --help -h" values="" names="services" ;;
+        "ros service start") verbs="" flags="--no-wait --help -h" values="" names="services" ;;
+        "ros service stop") verbs="" flags="--timeout -t --no-wait --help -h" values="--timeout -t" names="services" ;;
+        "ros service restart") verbs="" flags="--timeout -t --no-wait --help -h" values="--timeout -t" names="services" ;;
+        "ros service kill") verbs="" flags="--signal -s --help -h" values="--signal -s" names="services" ;;
+        "ros service rm") verbs="" flags="--help -h" values="" names="services" ;;
         "ros poweroff") verbs="" flags="--force -f --help -h" values="" names="" ;;
         "ros reboot") verbs="" flags="--force -f --help -h" values="" names="" ;;
         "ros halt") verbs="" flags="--force -f --help -h" values="" names="" ;;
@@ -30,6 +47,8 @@ _ros_tree() {
     esac
 }
 
+_ros_keys="bootcmd ca_certs ca_certs.remove_defaults ca_certs.trusted final_message groups growpart growpart.devices growpart.mode hostname locale manage_etc_hosts mounts ntp ntp.enabled ntp.pools ntp.servers power_state power_state.condition power_state.delay power_state.message power_state.mode power_state.timeout rancher rancher.autoformat rancher.autologin rancher.bootstrap rancher.bootstrap_docker rancher.cloud_init rancher.cloud_init.datasources rancher.cloud_init.imdsv1 rancher.cloud_init.timeout rancher.cloud_init_services rancher.console rancher.debug rancher.defaults rancher.defaults.docker rancher.defaults.docker.engine rancher.defaults.hostname rancher.defaults.network rancher.defaults.network.dhcp_timeout rancher.defaults.network.dns rancher.defaults.network.dns.nameservers rancher.defaults.network.dns.search rancher.defaults.system_docker_logs rancher.disable rancher.docker rancher.docker.args rancher.docker.bip rancher.docker.bridge rancher.docker.ca_cert rancher.docker.ca_key rancher.docker.config_file rancher.docker.containerd rancher.docker.debug rancher.docker.engine rancher.docker.environment rancher.docker.exec rancher.docker.exec_root rancher.docker.extra_args rancher.docker.graph rancher.docker.group rancher.docker.host rancher.docker.insecure_registry rancher.docker.live_restore rancher.docker.log_driver rancher.docker.log_opts rancher.docker.pid_file rancher.docker.registry_mirror rancher.docker.restart rancher.docker.selinux_enabled rancher.docker.server_cert rancher.docker.server_key rancher.docker.storage_context rancher.docker.storage_driver rancher.docker.tls rancher.docker.tls_args rancher.docker.userland_proxy rancher.docker.userns_enabled rancher.environment rancher.force_console_rebuild rancher.http_load_retries rancher.hypervisor_service rancher.log rancher.modules rancher.network rancher.network.dhcp_timeout rancher.network.dns rancher.network.dns.nameservers rancher.network.dns.search rancher.network.http_proxy rancher.network.https_proxy rancher.network.interfaces rancher.network.interfaces. rancher.network.modem_networks rancher.network.no_proxy rancher.network.post_cmds rancher.network.pre_cmds rancher.network.wifi_networks rancher.no_sharedroot rancher.password rancher.preload_wait rancher.recovery rancher.registry_auths rancher.registry_auths. rancher.repositories rancher.repositories. rancher.resize_device rancher.restart_services rancher.rm_usr rancher.selinux rancher.services rancher.services_include rancher.shutdown_timeout rancher.ssh rancher.ssh.daemon rancher.ssh.keys rancher.ssh.listen_address rancher.ssh.port rancher.state rancher.state.autoformat rancher.state.boot_dev rancher.state.boot_fstype rancher.state.cryptsetup rancher.state.dev rancher.state.directory rancher.state.formatzero rancher.state.fstype rancher.state.lvm_scan rancher.state.mdadm_scan rancher.state.oem_dev rancher.state.oem_fstype rancher.state.required rancher.state.rngd rancher.state.script rancher.state.wait rancher.sysctl rancher.system_docker rancher.upgrade rancher.upgrade.image rancher.upgrade.policy rancher.upgrade.rollback rancher.upgrade.url runcmd ssh_authorized_keys ssh_import_id swap swap.filename swap.maxsize swap.size timezone users write_files"
+
 _ros() {
     local verbs flags values names
     local at=ros word i cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}"
@@ -37,21 +56,29 @@ _ros() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         word="${COMP_WORDS[i]}"
         [[ "$at $word" == "ros s" ]] && word=service
+        [[ "$at $word" == "ros c" ]] && word=config
         _ros_tree "$at $word" && at="$at $word"
     done
     COMPREPLY=()
     if [[ "$cur" != -* && " $values " == *" $prev "* && "$prev" == -* ]]; then
-        if [[ "$prev" == --svg ]]; then
+        if [[ " --svg -i --input -o --output " == *" $prev "* ]]; then
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         fi
         return
     fi
     if [[ "$cur" == -* ]]; then
         verbs="$flags"
-    elif [[ -n "$names" ]]; then
+    elif [[ "$names" == services ]]; then
         verbs="$(ros service ps -q 2>/dev/null)"
+    elif [[ "$names" == keys ]]; then
+        verbs="$_ros_keys"
+    elif [[ "$names" == files ]]; then
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        return
     fi
     mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$cur")
+    [[ "${COMPREPLY[*]}" == *. ]] && compopt -o nospace 2>/dev/null
+    return 0
 }
 
 complete -F _ros ros
