@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -36,6 +37,7 @@ type configurator struct {
 	boot     string         // id of this boot
 	uptime   func() float64 // seconds since the kernel started
 	log      *slog.Logger
+	console  io.Writer // the kernel's log, for warnings; nil: none
 
 	changing sync.Mutex // held by whoever changes or applies something
 	notice   string     // what rosd did to the config by itself
@@ -249,9 +251,30 @@ func (c *configurator) show(results []apply.Result) {
 	if c.notice != "" {
 		c.warnings = append(c.warnings, c.notice)
 	}
-	for _, text := range c.warnings {
-		if !slices.Contains(before, text) {
-			c.log.Warn("config: " + text)
+	fresh := slices.DeleteFunc(slices.Clone(c.warnings), func(text string) bool { return slices.Contains(before, text) })
+	for _, text := range fresh {
+		c.log.Warn("config: " + text)
+	}
+	c.announce(fresh)
+}
+
+// maxAnnounced is how many warnings the console gets: the kernel drops what
+// comes too fast, and nobody reads more on a screen that scrolls.
+const maxAnnounced = 5
+
+// announce shows warnings on the console, where whoever stands before a machine
+// looks first.
+func (c *configurator) announce(warnings []string) {
+	if c.console == nil {
+		return
+	}
+	for i, text := range warnings {
+		if i == maxAnnounced {
+			text = fmt.Sprintf("%d more warnings: ros status shows them", len(warnings)-i)
+		}
+		fmt.Fprintf(c.console, "<27>ros: config: %s\n", strings.ReplaceAll(text, "\n", " ")) // facility daemon, severity error
+		if i == maxAnnounced {
+			return
 		}
 	}
 }

@@ -198,6 +198,23 @@ func TestWarningsAreCurrent(t *testing.T) {
 	}
 }
 
+func TestWarningsOnTheConsole(t *testing.T) {
+	b := newBox(t, t.TempDir(), "one")
+	var console strings.Builder
+	b.console = &console
+	b.put(t, "hostname: [a]\n")
+	b.start(t.Context())
+	b.start(t.Context()) // what is said already is not said again
+	if got, want := strings.Count(console.String(), "<27>ros: config: "+b.store.File()+":1"), 1; got != want || strings.Count(console.String(), "\n") != want {
+		t.Errorf("the console has %q, want one line about line 1", console.String())
+	}
+	console.Reset()
+	b.announce(strings.Split("abcdefgh", ""))
+	if want := "<27>ros: config: e\n<27>ros: config: 3 more warnings: ros status shows them\n"; !strings.HasSuffix(console.String(), want) {
+		t.Errorf("many warnings: the console has %q, want it to end in %q", console.String(), want)
+	}
+}
+
 func TestTrialThatNobodyConfirms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBox(t, t.TempDir(), "b1")

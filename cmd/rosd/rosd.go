@@ -153,6 +153,10 @@ func newConfigurator(kernel cmdline.Line, log *slog.Logger) *configurator {
 		log:      log,
 		applied:  make(chan struct{}, 1),
 	}
+	// Kept open as long as rosd lives; each write is one line of the log.
+	if kmsg, err := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0); err == nil {
+		c.console = kmsg
+	}
 	if onlyDefaults(kernel) {
 		c.standing = []string{"nothing but the defaults and the kernel command line counts: the machine was booted with ros.config=defaults"}
 		return c

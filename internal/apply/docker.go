@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -28,6 +29,33 @@ const (
 // dockerReloads are the options that dockerd takes in without a restart.
 var dockerReloads = []string{"debug", "insecure-registries", "live-restore", "registry-mirrors"}
 
+// hidingRuntime makes containers that do not see the kernel command line. It is
+// a script around crun, which costs every start a little, so it is taken only
+// where there is something to hide: where PID 1 has written visibleCmdline.
+const (
+	hidingRuntime  = "/usr/lib/ros-docker/crun-hiding"
+	visibleCmdline = "run/ros/cmdline"
+)
+
+func (d *dockerd) runtime() {
+	if _, err := os.Stat(d.h.Path(visibleCmdline)); err != nil {
+		return
+	}
+	runtimes, _ := d.options["runtimes"].(map[string]any)
+	changed := map[string]any{}
+	for name, runtime := range runtimes {
+		runtime, _ := runtime.(map[string]any)
+		options, _ := runtime["options"].(map[string]any)
+		runtime, options = maps.Clone(runtime), maps.Clone(options)
+		if options != nil {
+			options["BinaryName"] = hidingRuntime
+			runtime["options"] = options
+		}
+		changed[name] = runtime
+	}
+	d.options["runtimes"] = changed
+}
+
 // Docker gives dockerd its options: the built-in ones, and over them what the
 // config says. Containers go on while dockerd restarts, unless live_restore is
 // off.
@@ -45,6 +73,7 @@ func Docker(ctx context.Context, h *Host, cfg *config.Config) (Outcome, error) {
 	d.group()
 	d.users()
 	d.listen()
+	d.runtime()
 	d.arguments()
 	text := builtIn
 	if !reflect.DeepEqual(before, d.options) {

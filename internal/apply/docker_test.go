@@ -89,6 +89,19 @@ func TestDockerReload(t *testing.T) {
 	b.wantOptions(map[string]any{})
 }
 
+func TestDockerHidesTheCommandLine(t *testing.T) {
+	b := withDockerd(t)
+	b.write("run/ros/cmdline", "quiet\n")
+	b.expect(apply.Docker, dockerOf(config.Docker{}), apply.Outcome{
+		Did: []string{"options of dockerd are new: runtimes"}, Restart: []string{"docker"},
+	}, "")
+	b.wantOptions(map[string]any{"runtimes": map[string]any{"crun": map[string]any{
+		"runtimeType": "io.containerd.runc.v2",
+		"options":     map[string]any{"BinaryName": "/usr/lib/ros-docker/crun-hiding", "ShimCgroup": "/docker-shims"},
+	}}})
+	b.expect(apply.Docker, dockerOf(config.Docker{}), apply.Outcome{}, "")
+}
+
 func TestDockerRestart(t *testing.T) {
 	yes := true
 	for _, tt := range []struct {

@@ -24,7 +24,8 @@ const (
 	rootDocker       = "run/ros/login/docker"
 	registriesRecord = "var/lib/rancher/conf/registries.json"
 	dockerGroup      = "docker"
-	dockerHub        = "https://index.docker.io/v1/"
+	hub              = "docker.io"
+	dockerHub        = "https://index." + hub + "/v1/" // what docker login calls it
 )
 
 // Registries writes the logins to registries for all who may use Docker. A file
@@ -112,7 +113,7 @@ func registryHost(name string) string {
 	host := strings.TrimPrefix(strings.TrimPrefix(name, "https://"), "http://")
 	host, _, _ = strings.Cut(host, "/")
 	switch host {
-	case "docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com", "hub.docker.com":
+	case hub, "index." + hub, "registry-1." + hub, "registry.hub.docker.com", "hub.docker.com":
 		return dockerHub
 	}
 	return host

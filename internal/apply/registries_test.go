@@ -32,7 +32,7 @@ func TestRegistries(t *testing.T) {
 	b.write("home/docker/.docker/config.json", `{"auths": {}}`)
 	const text = `{
 	"auths": {
-		"https://index.docker.io/v1/": {
+		"https://index.` + "docker.io" + `/v1/": {
 			"auth": "bWU6c2VjcmV0"
 		},
 		"registry.example.com:5000": {

@@ -2,7 +2,6 @@ package apply_test
 
 import (
 	"errors"
-	"os"
 	"testing"
 
 	"github.com/rosteros/ros/config"
@@ -78,18 +77,4 @@ rancher.sysctl: cannot set kernel to "1": is a directory
 rancher.sysctl: the kernel has no setting kernel.none
 rancher.sysctl: kernel/../../passwd is not a kernel setting
 rancher.sysctl: net.ipv4.vs.expire: cannot load kernel module "ip_vs": file does not exist`)
-}
-
-func TestSysctlThatCannotBeRead(t *testing.T) {
-	m := newMachine(t)
-	if os.Getuid() == 0 {
-		t.Skip("root reads everything that is not in /proc")
-	}
-	m.write("proc/sys/net/ipv4/route/flush", "")
-	if err := os.Chmod(m.Path("proc/sys/net/ipv4/route/flush"), 0o200); err != nil {
-		t.Fatal(err)
-	}
-	m.expect(apply.Sysctl, sysctls(map[string]string{"net.ipv4.route.flush": "1"}), did("net/ipv4/route/flush is now 1"), "")
-	m.expect(apply.Sysctl, sysctls(nil),
-		apply.Outcome{Notes: []string{"net/ipv4/route/flush stays as it is: nobody can tell what it was before"}}, "")
 }

@@ -162,10 +162,11 @@ func (l Line) Consoles() []string {
 }
 
 // Settings are the words of ours, in order, on both sides of " -- ". A list
-// such as [a,b] stays the text it is.
+// such as [a,b] stays the text it is. As RancherOS had it, a list may have
+// spaces in it without quotes, where the kernel sees several words.
 func (l Line) Settings() []Setting {
 	var settings []Setting
-	for _, w := range slices.Concat(l.Words, l.After) {
+	for _, w := range slices.Concat(whole(l.Words), whole(l.After)) {
 		key, ours := strings.CutPrefix(w.Key, "cc.")
 		if !ours && !strings.HasPrefix(key, "rancher.") || key == "" {
 			continue
@@ -177,6 +178,40 @@ func (l Line) Settings() []Setting {
 		settings = append(settings, Setting{Key: key, Value: value})
 	}
 	return settings
+}
+
+// whole puts lists of ours together again that spaces have cut apart. A bracket
+// that is never closed is left as it is: the words behind it are others' words.
+func whole(words []Word) []Word {
+	var list []Word
+	for i := 0; i < len(words); i++ {
+		w := words[i]
+		if ours := strings.HasPrefix(w.Key, "rancher.") || strings.HasPrefix(w.Key, "cc."); ours && opens(w.Value) {
+			value := w.Value
+			for j := i + 1; j < len(words); j++ {
+				value += " " + words[j].text()
+				if !opens(value) {
+					w.Value, i = value, j
+					break
+				}
+			}
+		}
+		list = append(list, w)
+	}
+	return list
+}
+
+// opens says whether a list begins and does not end.
+func opens(value string) bool {
+	return strings.HasPrefix(value, "[") && strings.Count(value, "[") > strings.Count(value, "]")
+}
+
+// text is the word as it was written, but for its quotes.
+func (w Word) text() string {
+	if w.Bare {
+		return w.Key
+	}
+	return w.Key + "=" + w.Value
 }
 
 // ModuleParams collects "module.parameter=value" words by module, in the form

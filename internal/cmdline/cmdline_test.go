@@ -100,6 +100,19 @@ func TestSettings(t *testing.T) {
 	if diff := cmp.Diff(want, l.Settings()); diff != "" {
 		t.Errorf("Settings() differs (-want +got):\n%s", diff)
 	}
+
+	l = cmdline.Parse("rancher.modules=[a, b=1,  c] rancher.x=[[1, 2], 3] cc.y=[open quiet rancher.debug other=[a b] rancher.z=[1] -- rancher.w=[k, l]")
+	want = []cmdline.Setting{
+		{Key: "rancher.modules", Value: "[a, b=1, c]"},
+		{Key: "rancher.x", Value: "[[1, 2], 3]"},
+		{Key: "y", Value: "[open"},
+		{Key: "rancher.debug", Value: "true"},
+		{Key: "rancher.z", Value: "[1]"},
+		{Key: "rancher.w", Value: "[k, l]"},
+	}
+	if diff := cmp.Diff(want, l.Settings()); diff != "" {
+		t.Errorf("Settings() of lists with spaces differs (-want +got):\n%s", diff)
+	}
 }
 
 func TestModuleParams(t *testing.T) {
