@@ -68,6 +68,7 @@ rancher:
     helper:
       image: ros/console
       command: [sleep, "987653"]
+      restart: always
       labels:
         io.rancher.os.scope: system
         io.rancher.os.after: network
@@ -124,7 +125,7 @@ func checkMoved(t *testing.T, g *guest) {
 		"cat /run/by-line":                           "ran",
 		"cat /run/by-words":                          "ran here",
 		"findmnt -n -o FSTYPE /mnt/memory":           "tmpfs",
-		"touch /mnt/shelf/x; ls /opt/shelf":          "x",
+		"touch /mnt/shelf/x; ls -d /home/rancher/x":  "/home/rancher/x",
 		"id -nG maria | tr ' ' '\\n' | sort | xargs": "docker logs maria",
 		"sudo -u maria sudo -n id -un":               "root",
 		"getent passwd maria | cut -d: -f5-":         "Maria:/home/maria:/bin/bash",
