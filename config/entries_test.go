@@ -21,7 +21,7 @@ func TestEntries(t *testing.T) {
 	want := []config.Entry{
 		{Key: "users", Path: []string{"users"}, Value: "- name: eve\n  passwd: (hidden)\n", Secret: true, Applier: "logins",
 			From: config.Origin{Layer: "high.yml", Line: 1, Value: "- name: eve\n  passwd: (hidden)\n"}},
-		{Key: "rancher.network.http_proxy", Path: []string{"rancher", "network", "http_proxy"}, Value: "http://me:(hidden)@p:1", Secret: true, Applier: "network",
+		{Key: "rancher.network.http_proxy", Path: []string{"rancher", "network", "http_proxy"}, Value: "http://me:(hidden)@p:1", Secret: true, Applier: "environment",
 			From: config.Origin{Layer: "low.yml", Line: 5, Value: "http://me:(hidden)@p:1"}},
 		{Key: "rancher.network.interfaces.eth0", Path: []string{"rancher", "network", "interfaces", "eth0"}, Value: "{}", Applier: "network",
 			From: config.Origin{Layer: "low.yml", Line: 7, Value: "{}"}},

@@ -186,7 +186,7 @@ type Docker struct {
 	Restart        *bool             `yaml:"restart" none:"restart policies of containers decide" doc:"Restart containers with dockerd."`
 	SELinuxEnabled *bool             `yaml:"selinux_enabled" none:"there is no SELinux here" doc:"SELinux for containers."`
 	StorageDriver  string            `yaml:"storage_driver" is:"name" doc:"Storage driver of images."`
-	UserlandProxy  *bool             `yaml:"userland_proxy" doc:"A process for each published port. Off unless it is set."`
+	UserlandProxy  *bool             `yaml:"userland_proxy" none:"there is no program for it in the image; the kernel forwards published ports" doc:"A process for each published port."`
 	UsernsEnabled  *bool             `yaml:"userns_enabled" doc:"Users of containers are other users on the machine (userns-remap)."`
 	TLS            bool              `yaml:"tls" doc:"Listen on port 2376, with TLS, for clients with a certificate."`
 	TLSArgs        []string          `yaml:"tls_args" is:"line" doc:"Arguments of dockerd with tls instead of the usual ones."`
@@ -224,10 +224,10 @@ type Network struct {
 	PostCmds           []Command            `yaml:"post_cmds" doc:"Commands run after all links are set up."`
 	DHCPTimeoutSeconds int                  `yaml:"dhcp_timeout" is:"seconds" doc:"Seconds to wait for a lease before a link goes on without."`
 	DNS                DNS                  `yaml:"dns" doc:"Name servers; they go before those of DHCP."`
-	HTTPProxy          string               `yaml:"http_proxy" is:"proxy" doc:"Proxy of Docker, logins and services that name it in their environment."`
-	HTTPSProxy         string               `yaml:"https_proxy" is:"proxy" doc:"The same for https."`
-	NoProxy            string               `yaml:"no_proxy" is:"line" doc:"Hosts that are reached without it."`
-	Interfaces         map[string]Interface `yaml:"interfaces" doc:"Links, by name (eth0), pattern (eth*) or any name with match."`
+	HTTPProxy          string               `yaml:"http_proxy" is:"proxy" when:"environment" doc:"Proxy of Docker, logins and services that name it in their environment."`
+	HTTPSProxy         string               `yaml:"https_proxy" is:"proxy" when:"environment" doc:"The same for https."`
+	NoProxy            string               `yaml:"no_proxy" is:"line" when:"environment" doc:"Hosts that are reached without it."`
+	Interfaces         map[string]Interface `yaml:"interfaces" doc:"Links, by name (eth0), pattern (eth*) or any name with match. Without any, every Ethernet link uses DHCP; with some, a link that none matches is left alone."`
 	WifiNetworks       map[string]Opaque    `yaml:"wifi_networks" none:"this version has no Wi-Fi" doc:"Wi-Fi networks."`
 	ModemNetworks      map[string]Opaque    `yaml:"modem_networks" none:"this version has no modems" doc:"Mobile networks."`
 }

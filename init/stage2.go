@@ -275,7 +275,7 @@ func startContainerd(m *machine) (string, error) {
 
 func startRosd(m *machine) (string, error) {
 	program := program{name: "rosd", argv: []string{"/usr/lib/ros/rosd"}, oomScoreAdj: -900}
-	c := newChild("rosd", m.log, func() (process, error) { return m.startProgram(program) }, accepts("/run/ros/rosd.sock"))
+	c := newChild("rosd", m.log, func() (process, error) { return m.startProgram(program) }, accepts("/run/ros/api/rosd.sock"))
 	m.mu.Lock()
 	m.rosd = c
 	m.mu.Unlock()

@@ -145,7 +145,7 @@ fi
 
 set args="@ARGS@ @CONSOLE@ panic=10"
 
-%s%s%s%s`,
+%s%s%s%s%s`,
 	menuEntry("Roster @VERSION@ (live)", "loglevel=4"),
 	menuEntry("Roster @VERSION@ (live, debug)", "rancher.debug loglevel=7"),
 	menuEntry("Roster @VERSION@ (default config: ignores all files)", "ros.config=defaults loglevel=4"),

@@ -26,7 +26,7 @@ func reference(t *testing.T, a *app) string {
 
 # ros: reference
 
-` + "`ros`" + ` is the operator's command. It asks rosd over ` + "`/run/ros/rosd.sock`" + ` (root and group
+` + "`ros`" + ` is the operator's command. It asks rosd over ` + "`/run/ros/api/rosd.sock`" + ` (root and group
 ` + "`ros`" + ` may), PID 1 over ` + "`/run/ros/init.sock`" + ` (root may), and reads logs from ` + "`/var/log/ros`" + ` and, for
 root, the layers of the config. The keys of the config are in [config.md](config.md).
 

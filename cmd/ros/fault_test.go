@@ -91,7 +91,7 @@ func TestExplain(t *testing.T) {
 		code int
 	}{
 		{name: "not allowed", err: &net.OpError{Op: "dial", Err: os.ErrPermission}, code: exitFailed,
-			want: "ros: cannot show the services: no permission for /run/ros/rosd.sock (root and group ros may)\ntry: sudo ros service ps\n"},
+			want: "ros: cannot show the services: no permission for /run/ros/api/rosd.sock (root and group ros may)\ntry: sudo ros service ps\n"},
 		{name: "cut off", err: io.ErrUnexpectedEOF, code: exitUnreachable,
 			want: "ros: cannot show the services: rosd went away meanwhile\ntry: ros service logs rosd\n"},
 		{name: "refused, a sentence", err: &refusal{409, `cannot start service "ntp": it is stopping`}, code: exitFailed,
@@ -103,7 +103,7 @@ func TestExplain(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var errs bytes.Buffer
-			a := &app{stderr: &errs, socket: "/run/ros/rosd.sock", argv: []string{"ros", "service", "ps"}}
+			a := &app{stderr: &errs, socket: "/run/ros/api/rosd.sock", argv: []string{"ros", "service", "ps"}}
 			code := a.report("ros", a.explain("show the services", tt.err))
 			if errs.String() != tt.want || code != tt.code {
 				t.Errorf("reports %q and exits %d, want %q and %d", errs.String(), code, tt.want, tt.code)

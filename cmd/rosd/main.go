@@ -3,7 +3,7 @@
 // It reads the boot record (/run/ros/boot.json), the config layers and the
 // service files, makes the machine what the config says (package apply), starts
 // and watches the services through containerd, and answers ros at
-// /run/ros/rosd.sock. It applies a changed config while the machine runs, takes
+// /run/ros/api/rosd.sock. It applies a changed config while the machine runs, takes
 // back what nobody confirmed, and keeps the last config with which all was well.
 //
 // It may be killed at any time: what it started goes on, and the next rosd

@@ -9,7 +9,7 @@ import (
 )
 
 // Socket is rosd's control socket: root and group ros may talk to it.
-const Socket = "/run/ros/rosd.sock"
+const Socket = "/run/ros/api/rosd.sock"
 
 // Routes, all below /v1; errors are an Error body with a status of 400 and up.
 //
