@@ -202,8 +202,9 @@ func (m *mounter) real(path string) (string, error) {
 
 // mount makes one mount.
 func (m *mounter) mount(ctx context.Context, want config.Mount, o mountOptions, target string) error {
-	source, fstype, data := want.Device, want.Type, o.data
+	var source string
 	var err error
+	fstype, data := want.Type, o.data
 	switch {
 	case o.flags&unix.MS_BIND != 0:
 		source, fstype = m.h.Path(want.Device), ""
