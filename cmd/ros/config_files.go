@@ -47,7 +47,7 @@ func (a *app) layers() ([]config.Layer, []config.Warning) {
 	line := a.kernelLine()
 	store := configstore.New(a.conf)
 	files := config.Files{OEM: a.oem, Datasource: store.Datasource(), Dir: store.FileDir(), File: store.File()}
-	if onlyDefaults(line) {
+	if line.OnlyDefaults() {
 		files = config.Files{}
 	}
 	return config.Read(files, line.Settings())
@@ -60,13 +60,6 @@ func (a *app) kernelLine() cmdline.Line {
 		}
 	}
 	return cmdline.Line{}
-}
-
-// onlyDefaults says whether the machine was booted without its config.
-func onlyDefaults(line cmdline.Line) bool {
-	return slices.ContainsFunc(slices.Concat(line.Words, line.After), func(w cmdline.Word) bool {
-		return w.Key == "ros.config" && w.Value == "defaults"
-	})
 }
 
 // replaced are the layers with another content of one file.

@@ -351,20 +351,6 @@ func TestDefaultsAreNoReasonToKeepTheConfig(t *testing.T) {
 	}
 }
 
-func TestOnlyDefaults(t *testing.T) {
-	for line, want := range map[string]bool{
-		"quiet console=ttyS0":                 false,
-		"quiet ros.config=defaults":           true,
-		"quiet -- ros.config=defaults":        true,
-		"ros.config=none rancher.debug":       false,
-		"ros.config=defaults cc.hostname=box": true,
-	} {
-		if got := onlyDefaults(cmdline.Parse(line)); got != want {
-			t.Errorf("onlyDefaults(%q) = %v, want %v", line, got, want)
-		}
-	}
-}
-
 func TestDatasourceInput(t *testing.T) {
 	b := newBox(t, t.TempDir(), "b1")
 	b.put(t, "rancher: {cloud_init: {datasources: [ec2, 'url:http://user:secret@host/'], imdsv1: true, timeout: 20}}\n")

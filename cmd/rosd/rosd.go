@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	goruntime "runtime"
-	"slices"
 	"sync"
 	"time"
 
@@ -157,7 +156,7 @@ func newConfigurator(kernel cmdline.Line, log *slog.Logger) *configurator {
 	if kmsg, err := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0); err == nil {
 		c.console = kmsg
 	}
-	if onlyDefaults(kernel) {
+	if kernel.OnlyDefaults() {
 		c.standing = []string{"nothing but the defaults and the kernel command line counts: the machine was booted with ros.config=defaults"}
 		return c
 	}
@@ -170,14 +169,6 @@ func newConfigurator(kernel cmdline.Line, log *slog.Logger) *configurator {
 		OEM: partition.file(), Datasource: c.store.Datasource(), Dir: c.store.FileDir(), File: c.store.File(),
 	}
 	return c
-}
-
-// onlyDefaults says whether the boot menu entry was chosen that ignores the
-// config.
-func onlyDefaults(kernel cmdline.Line) bool {
-	return slices.ContainsFunc(slices.Concat(kernel.Words, kernel.After), func(w cmdline.Word) bool {
-		return w.Key == "ros.config" && w.Value == "defaults"
-	})
 }
 
 // rootOf is where the files of a process can be reached.

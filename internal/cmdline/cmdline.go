@@ -214,6 +214,14 @@ func (w Word) text() string {
 	return w.Key + "=" + w.Value
 }
 
+// OnlyDefaults says whether the boot menu's entry was chosen that ignores every
+// file of the config.
+func (l Line) OnlyDefaults() bool {
+	return slices.ContainsFunc(slices.Concat(l.Words, l.After), func(w Word) bool {
+		return w.Key == "ros.config" && w.Value == "defaults"
+	})
+}
+
 // ModuleParams collects "module.parameter=value" words by module, in the form
 // in which a module takes them when it is loaded. The kernel itself does this
 // only for what is built in. Module names are spelled with "_".

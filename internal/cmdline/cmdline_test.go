@@ -122,3 +122,17 @@ func TestModuleParams(t *testing.T) {
 		t.Errorf("ModuleParams() differs (-want +got):\n%s", diff)
 	}
 }
+
+func TestOnlyDefaults(t *testing.T) {
+	for line, want := range map[string]bool{
+		"quiet console=ttyS0":                 false,
+		"quiet ros.config=defaults":           true,
+		"quiet -- ros.config=defaults":        true,
+		"ros.config=none rancher.debug":       false,
+		"ros.config=defaults cc.hostname=box": true,
+	} {
+		if got := cmdline.Parse(line).OnlyDefaults(); got != want {
+			t.Errorf("OnlyDefaults() of %q = %v, want %v", line, got, want)
+		}
+	}
+}
