@@ -17,7 +17,6 @@ import (
 
 	"github.com/rosteros/ros/config"
 	"github.com/rosteros/ros/internal/apply"
-	"github.com/rosteros/ros/internal/cmdline"
 	"github.com/rosteros/ros/internal/configstore"
 	"github.com/rosteros/ros/internal/control"
 	"github.com/rosteros/ros/internal/control/server"

@@ -45,7 +45,7 @@ users:
     ssh_authorized_keys:
       - %s
 groups:
-  - logs: [maria]
+  - logs: [rancher]
 ntp:
   servers: [10.0.2.2]
 timezone: Europe/Berlin
@@ -126,7 +126,8 @@ func checkMoved(t *testing.T, g *guest) {
 		"cat /run/by-words":                          "ran here",
 		"findmnt -n -o FSTYPE /mnt/memory":           "tmpfs",
 		"touch /mnt/shelf/x; ls -d /home/rancher/x":  "/home/rancher/x",
-		"id -nG maria | tr ' ' '\\n' | sort | xargs": "docker logs maria",
+		"id -nG maria | tr ' ' '\\n' | sort | xargs": "docker maria",
+		"getent group logs | cut -d: -f4":            "rancher",
 		"sudo -u maria sudo -n id -un":               "root",
 		"getent passwd maria | cut -d: -f5-":         "Maria:/home/maria:/bin/bash",
 		"sudo getent shadow maria | cut -d: -f2":     "$6$salt$egUxKNxDs8kPfh8iPMNcosMhb2eWah6d3R44JDm5Rj/j/XWR5E33QPd0YmHXoDHOIDR6kL5D3JcQcz0O8FHE00",
