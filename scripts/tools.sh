@@ -16,6 +16,7 @@ need dpkg-deb dpkg
 need /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 need ssh openssh-client
 need shellcheck shellcheck
+need busybox busybox # a shell for the tests of the rescue shell
 
 if ! command -v go >/dev/null 2>&1; then
 	echo "tools: Go is missing. Install Go 1.26 or newer from go.dev, then run make again." >&2
