@@ -25,6 +25,10 @@ type Setting = cmdline.Setting
 // CommandLine is the name of the layer that the kernel command line is.
 const CommandLine = "kernel command line"
 
+// OEMFile is where rosd keeps the oem-config.yml of the OEM partition while the
+// machine runs.
+const OEMFile = "/run/ros/oem/oem-config.yml"
+
 // Files are the places config is read from, lowest first. A place that is "" or
 // does not exist has no layer.
 type Files struct {

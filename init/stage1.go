@@ -76,16 +76,12 @@ func readCmdline(m *machine) (string, error) {
 		m.slot = v
 	}
 	if len(m.line.After) > 0 {
-		if err := hideSecrets("/proc/cmdline", visibleCmdline); err != nil {
+		if err := hideSecrets("/proc/cmdline", cmdline.VisibleFile); err != nil {
 			m.warn("containers see the whole kernel command line: " + err.Error())
 		}
 	}
 	return "slot " + m.slot, err
 }
-
-// visibleCmdline is what containers see as /proc/cmdline when something stands
-// behind " -- " on the real one (package containers mounts it).
-const visibleCmdline = "/run/ros/cmdline"
 
 func hideSecrets(from, to string) error {
 	text, err := os.ReadFile(from)

@@ -17,7 +17,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -447,7 +446,7 @@ func (m *machine) shutdown(timeout time.Duration) *shutdown {
 			if err != nil {
 				return err
 			}
-			return swapOff(text, swapoff)
+			return swapOff(text, mounts.Swapoff)
 		}},
 		{"unmount", func() error {
 			info, err := os.ReadFile("/proc/self/mountinfo")
@@ -464,25 +463,8 @@ func (m *machine) shutdown(timeout time.Duration) *shutdown {
 // swapOff switches off what /proc/swaps, which is text, lists.
 func swapOff(text []byte, off func(path string) error) error {
 	var faults []error
-	for i, line := range strings.Split(string(text), "\n") {
-		fields := strings.Fields(line)
-		if i == 0 || len(fields) == 0 {
-			continue // the heading
-		}
-		// A space in a name is written \040 there.
-		path := strings.ReplaceAll(fields[0], `\040`, " ")
+	for _, path := range mounts.Swaps(string(text)) {
 		faults = append(faults, about("swapoff "+path, off(path)))
 	}
 	return errors.Join(faults...)
-}
-
-func swapoff(path string) error {
-	name, err := unix.BytePtrFromString(path)
-	if err != nil {
-		return err
-	}
-	if _, _, errno := unix.Syscall(unix.SYS_SWAPOFF, uintptr(unsafe.Pointer(name)), 0, 0); errno != 0 {
-		return errno
-	}
-	return nil
 }

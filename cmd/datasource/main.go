@@ -19,12 +19,13 @@ import (
 
 	"github.com/rosteros/ros/internal/blockdev"
 	"github.com/rosteros/ros/internal/datasource"
+	"github.com/rosteros/ros/internal/servicelog"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: withoutTime}))
+	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: servicelog.WithoutTime}))
 	s := service{
 		root:  "/",
 		disks: datasource.LocalDisks{Devices: blockdev.Local(), Dir: "/run/datasource"},
@@ -35,12 +36,4 @@ func main() {
 		fmt.Fprintf(os.Stderr, "ros-datasource: %v\n", err)
 		os.Exit(1)
 	}
-}
-
-// withoutTime leaves the time to the service log, which has one for each line.
-func withoutTime(groups []string, a slog.Attr) slog.Attr {
-	if len(groups) == 0 && a.Key == slog.TimeKey {
-		return slog.Attr{}
-	}
-	return a
 }

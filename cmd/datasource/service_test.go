@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rosteros/ros/internal/datasource"
+	"github.com/rosteros/ros/internal/servicelog"
 )
 
 // seed is a machine's only disk, a NoCloud seed; nil: none.
@@ -64,7 +65,7 @@ func put(t *testing.T, path, text string) {
 func run(t *testing.T, root string, disks datasource.Disks) (said string, err error) {
 	t.Helper()
 	var log bytes.Buffer
-	handler := slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: withoutTime})
+	handler := slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: servicelog.WithoutTime})
 	err = service{root: root, disks: disks, waits: []time.Duration{time.Millisecond}, log: slog.New(handler)}.run(t.Context())
 	return log.String(), err
 }

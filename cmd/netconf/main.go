@@ -13,13 +13,14 @@ import (
 	"syscall"
 
 	"github.com/rosteros/ros/internal/netconf"
+	"github.com/rosteros/ros/internal/servicelog"
 )
 
 const dhcpcd = "/usr/sbin/dhcpcd"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
+	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: servicelog.WithoutTime}))
 	done, err := netconf.Service{
 		Paths: netconf.Paths{
 			Settings: "/run/ros/config/network/network.json",
@@ -39,12 +40,4 @@ func main() {
 		fmt.Fprintf(os.Stderr, "ros-netconf: %v\n", err)
 		os.Exit(1)
 	}
-}
-
-// withoutTime leaves the time to the service log, which has one for each line.
-func withoutTime(groups []string, a slog.Attr) slog.Attr {
-	if len(groups) == 0 && a.Key == slog.TimeKey {
-		return slog.Attr{}
-	}
-	return a
 }

@@ -20,10 +20,8 @@ import (
 	"github.com/rosteros/ros/internal/yamldoc"
 )
 
-// Where the config of a running machine is. The console sees the kernel
-// command line without what stands behind " -- "; PID 1 sees all of it.
-const oemConfig = "/run/ros/oem/oem-config.yml"
-
+// kernelLines are where the kernel command line is. The console sees it without
+// what stands behind " -- "; PID 1 sees all of it.
 var kernelLines = []string{"/proc/1/root/proc/cmdline", "/proc/cmdline"}
 
 // configNow are the entries that count. Root sees what the files say now; for

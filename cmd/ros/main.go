@@ -17,6 +17,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/rosteros/ros/config"
 	"github.com/rosteros/ros/internal/bootlog"
 	"github.com/rosteros/ros/internal/configstore"
 	"github.com/rosteros/ros/internal/control"
@@ -42,7 +43,7 @@ func main() {
 		bootRecord: bootlog.Path,
 
 		conf:        configstore.Dir,
-		oem:         oemConfig,
+		oem:         config.OEMFile,
 		kernelLines: kernelLines,
 	}
 	os.Exit(a.run(context.Background(), os.Args))

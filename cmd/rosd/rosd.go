@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	goruntime "runtime"
 	"sync"
 	"time"
@@ -32,7 +33,6 @@ const (
 	socketGroup    = "ros"
 	socketGroupID  = 1102 // of that group, should the file not say
 	volumesDir     = "/var/lib/rancher/volumes"
-	oemDir         = "/run/ros/oem"
 	oemWait        = 3 * time.Second
 	applyBound     = 30 * time.Second // for one applier
 	initctlTimeout = 5 * time.Second
@@ -161,7 +161,7 @@ func newConfigurator(kernel cmdline.Line, log *slog.Logger) *configurator {
 		return c
 	}
 	lowest, _ := config.Load(config.Layer{Name: config.CommandLine, Settings: c.settings})
-	partition := oem{devices: blockdev.Local(), dir: oemDir, mount: mountReadOnly(log)}
+	partition := oem{devices: blockdev.Local(), dir: filepath.Dir(config.OEMFile), mount: mountReadOnly(log)}
 	if err := within(oemWait, func() error { return partition.fetch(lowest.Rancher.State.OEMDev) }); err != nil {
 		c.standing = []string{err.Error()}
 	}

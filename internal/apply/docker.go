@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/rosteros/ros/config"
+	"github.com/rosteros/ros/internal/cmdline"
 )
 
 // What the service docker reads when it starts. daemon.json also at a SIGHUP.
@@ -31,14 +32,11 @@ var dockerReloads = []string{"debug", "insecure-registries", "live-restore", "re
 
 // hidingRuntime makes containers that do not see the kernel command line. It is
 // a script around crun, which costs every start a little, so it is taken only
-// where there is something to hide: where PID 1 has written visibleCmdline.
-const (
-	hidingRuntime  = "/usr/lib/ros-docker/crun-hiding"
-	visibleCmdline = "run/ros/cmdline"
-)
+// where there is something to hide: where PID 1 has written cmdline.VisibleFile.
+const hidingRuntime = "/usr/lib/ros-docker/crun-hiding"
 
 func (d *dockerd) runtime() {
-	if _, err := os.Stat(d.h.Path(visibleCmdline)); err != nil {
+	if _, err := os.Stat(d.h.Path(cmdline.VisibleFile)); err != nil {
 		return
 	}
 	runtimes, _ := d.options["runtimes"].(map[string]any)

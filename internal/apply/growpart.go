@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/rosteros/ros/internal/blockdev"
+	"github.com/rosteros/ros/internal/mounts"
 )
 
 // resizeStamp is where RancherOS kept that resize_device had been done.
@@ -104,7 +105,7 @@ func (b *boot) resize(ctx context.Context, device string) error {
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(mounted, func(m mountPoint) bool { return m.source == device }) {
+	if !slices.ContainsFunc(mounted, func(m mounts.Point) bool { return m.Source == device }) {
 		const corrected = 1
 		_, err := b.h.System.Run(ctx, "/usr/sbin/e2fsck", "-f", "-p", device)
 		var exit *exec.ExitError

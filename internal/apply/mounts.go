@@ -14,6 +14,7 @@ import (
 
 	"github.com/rosteros/ros/config"
 	"github.com/rosteros/ros/internal/blockdev"
+	"github.com/rosteros/ros/internal/mounts"
 )
 
 // Mounts mounts file systems where containers see them, and switches swap on.
@@ -111,7 +112,7 @@ func (m *mounter) forget(one madeMount) {
 // there says whether something is mounted in that place.
 func (m *mounter) there(target string) (bool, error) {
 	mounted, err := m.h.mounted()
-	return slices.ContainsFunc(mounted, func(p mountPoint) bool { return p.target == target }), err
+	return slices.ContainsFunc(mounted, func(p mounts.Point) bool { return p.Target == target }), err
 }
 
 func (m *mounter) make(ctx context.Context, want config.Mount) error {
@@ -330,12 +331,7 @@ func (h *Host) swapping(path string) (bool, error) {
 	if errors.Is(err, os.ErrNotExist) {
 		return false, errors.New("the kernel has no swap")
 	}
-	for line := range strings.Lines(string(text)) {
-		if fields := strings.Fields(line); len(fields) > 0 && unescape(fields[0]) == path {
-			return true, err
-		}
-	}
-	return false, err
+	return slices.Contains(mounts.Swaps(string(text)), path), err
 }
 
 // mountOptions are the words of the fourth field of a mount.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rosteros/ros/config"
 	"github.com/rosteros/ros/internal/blockdev"
+	"github.com/rosteros/ros/internal/mounts"
 )
 
 const (
@@ -167,13 +168,13 @@ func (h *Host) noSwapInMemory(path string) error {
 	if err != nil {
 		return err
 	}
-	var place mountPoint
+	var place mounts.Point
 	for _, m := range mounted {
-		if below(path, m.target) && len(m.target) >= len(place.target) {
+		if below(path, m.Target) && len(m.Target) >= len(place.Target) {
 			place = m
 		}
 	}
-	if place.fstype == "tmpfs" {
+	if place.FSType == "tmpfs" {
 		return errors.New("it would be in memory itself: there is no disk below it")
 	}
 	return nil

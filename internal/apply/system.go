@@ -10,11 +10,11 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/rosteros/ros/internal/modules"
+	"github.com/rosteros/ros/internal/mounts"
 )
 
 // kernel is System on the machine that rosd runs on.
@@ -47,20 +47,9 @@ func (k *kernel) Mount(source, target, fstype string, flags uintptr, options str
 
 func (*kernel) Unmount(target string) error { return unix.Unmount(target, unix.UMOUNT_NOFOLLOW) }
 
-func (*kernel) Swapon(path string) error { return swap(unix.SYS_SWAPON, path) }
+func (*kernel) Swapon(path string) error { return mounts.Swapon(path) }
 
-func (*kernel) Swapoff(path string) error { return swap(unix.SYS_SWAPOFF, path) }
-
-func swap(call uintptr, path string) error {
-	name, err := unix.BytePtrFromString(path)
-	if err != nil {
-		return err
-	}
-	if _, _, errno := unix.Syscall(call, uintptr(unsafe.Pointer(name)), 0, 0); errno != 0 {
-		return errno
-	}
-	return nil
-}
+func (*kernel) Swapoff(path string) error { return mounts.Swapoff(path) }
 
 // LoadModule reads the tables of modules anew each time: they are larger than
 // all else that rosd holds, and hardly ever needed.

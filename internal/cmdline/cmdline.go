@@ -52,6 +52,10 @@ func Parse(text string) Line {
 	}
 }
 
+// VisibleFile is where PID 1 writes the visible part, when there is another:
+// containers see it as /proc/cmdline.
+const VisibleFile = "/run/ros/cmdline"
+
 // Visible is the part of text before " -- ": what everybody may read. What
 // stands behind it is for init alone; people put secrets there.
 func Visible(text string) string {

@@ -121,7 +121,7 @@ var meaningless = []string{
 // modern is the service file; nil: there is nothing to run.
 func (t *translator) modern() ([]byte, error) {
 	t.out, t.xros = mapping(), mapping()
-	t.takeLabels()
+	t.labels = rancherLabels(t.keys)
 	if t.labels["scope"] != "system" && value(value(t.keys, "x-ros"), "scope") == nil {
 		return t.write(t.keys) // for the user's engine
 	}
@@ -303,8 +303,6 @@ func (t *translator) write(service *yaml.Node) ([]byte, error) {
 	put(file, "services", services)
 	return yaml.Marshal(file)
 }
-
-func (t *translator) takeLabels() { t.labels = rancherLabels(t.keys) }
 
 // rancherLabels are the labels of RancherOS on a service, without their prefix.
 func rancherLabels(service *yaml.Node) map[string]string {

@@ -47,15 +47,21 @@ func (s Store) KeepGood() error {
 	})
 }
 
-func (s Store) keep() error {
-	temp := s.lastGood() + ".new"
+// stage makes a folder that is to become dir, with the present file in it.
+func (s Store) stage(dir string) (temp string, err error) {
+	temp = dir + ".new"
 	if err := os.RemoveAll(temp); err != nil {
-		return err
+		return "", err
 	}
 	if err := os.Mkdir(temp, 0o700); err != nil {
-		return err
+		return "", err
 	}
-	if err := copyFile(s.File(), filepath.Join(temp, fileName)); err != nil {
+	return temp, copyFile(s.File(), filepath.Join(temp, fileName))
+}
+
+func (s Store) keep() error {
+	temp, err := s.stage(s.lastGood())
+	if err != nil {
 		return err
 	}
 	if err := copyDir(s.FileDir(), filepath.Join(temp, dirName)); err != nil {

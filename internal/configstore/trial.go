@@ -52,14 +52,8 @@ func (s Store) onTrial() bool {
 
 // begin makes the folder of the trial, whole or not at all.
 func (s Store) begin(t Trial) error {
-	temp := s.trial() + ".new"
-	if err := os.RemoveAll(temp); err != nil {
-		return err
-	}
-	if err := os.Mkdir(temp, 0o700); err != nil {
-		return err
-	}
-	if err := copyFile(s.File(), filepath.Join(temp, fileName)); err != nil {
+	temp, err := s.stage(s.trial())
+	if err != nil {
 		return err
 	}
 	state, err := json.Marshal(t)

@@ -28,6 +28,7 @@ import (
 	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
 	"google.golang.org/grpc"
 
+	"github.com/rosteros/ros/internal/cmdline"
 	"github.com/rosteros/ros/internal/compose"
 	"github.com/rosteros/ros/internal/images"
 	"github.com/rosteros/ros/internal/supervise"
@@ -49,7 +50,7 @@ type Options struct {
 	RuntimeRoot string // its state: /run/ros/crun
 
 	// Cmdline, if it exists, is the kernel command line as services may see it:
-	// without what stands behind " -- ": /run/ros/cmdline
+	// without what stands behind " -- ": cmdline.VisibleFile
 	Cmdline string
 
 	CgroupRoot   string // where cgroup v2 is mounted: /sys/fs/cgroup
@@ -83,7 +84,7 @@ func (o Options) withDefaults() Options {
 		{&o.InitPath, "/usr/lib/ros/init"},
 		{&o.Runtime, "/usr/bin/crun"},
 		{&o.RuntimeRoot, "/run/ros/crun"},
-		{&o.Cmdline, "/run/ros/cmdline"},
+		{&o.Cmdline, cmdline.VisibleFile},
 		{&o.CgroupRoot, "/sys/fs/cgroup"},
 	} {
 		if *d.field == "" {
@@ -191,12 +192,12 @@ func (r *Runtime) image(svc compose.Service) (images.Image, error) {
 }
 
 func (r *Runtime) machine(img images.Image) Machine {
-	cmdline := ""
+	visible := ""
 	if exists(r.opts.Cmdline) {
-		cmdline = r.opts.Cmdline
+		visible = r.opts.Cmdline
 	}
 	return Machine{
-		Cmdline:      cmdline,
+		Cmdline:      visible,
 		ReadFile:     func(path string) ([]byte, error) { return readFromLayers(r.opts.LayersDir, img, path) },
 		Devices:      hostDevices,
 		VolumesDir:   r.opts.VolumesDir,

@@ -100,6 +100,19 @@ func decodeJSON(text []byte, name string, v any) error {
 	return nil
 }
 
+// firstService asks one after the other until one has answered, be it with a no.
+func firstService(services []Client, ask func(Client) (*Data, error)) (*Data, error) {
+	var errs []error
+	for _, c := range services {
+		data, err := ask(c)
+		if err == nil || answered(err) {
+			return data, err
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
 // answered tells whether err is what a service has said, rather than that none
 // could be reached.
 func answered(err error) bool {

@@ -2,7 +2,6 @@ package datasource
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -48,15 +47,7 @@ func newEC2(m Machine, argument string) (Source, error) {
 func (ec2) Name() string { return "ec2" }
 
 func (s ec2) Fetch(ctx context.Context) (*Data, error) {
-	var errs []error
-	for _, c := range s.services {
-		data, err := s.ask(ctx, c)
-		if err == nil || answered(err) {
-			return data, err
-		}
-		errs = append(errs, err)
-	}
-	return nil, errors.Join(errs...)
+	return firstService(s.services, func(c Client) (*Data, error) { return s.ask(ctx, c) })
 }
 
 func (s ec2) ask(ctx context.Context, c Client) (*Data, error) {

@@ -2,7 +2,6 @@ package datasource
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 )
@@ -38,15 +37,7 @@ func newPacket(_ Machine, argument string) (Source, error) {
 func (*packet) Name() string { return "packet" }
 
 func (s *packet) Fetch(ctx context.Context) (*Data, error) {
-	var errs []error
-	for _, c := range s.services {
-		data, err := s.ask(ctx, c)
-		if err == nil || answered(err) {
-			return data, err
-		}
-		errs = append(errs, err)
-	}
-	return nil, errors.Join(errs...)
+	return firstService(s.services, func(c Client) (*Data, error) { return s.ask(ctx, c) })
 }
 
 func (s *packet) ask(ctx context.Context, c Client) (*Data, error) {

@@ -1,13 +1,11 @@
 package mounts
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -68,42 +66,12 @@ func UnmountAll(sys Syscalls, mountinfo io.Reader, log *slog.Logger) error {
 
 // unmountable are the mount points to take down, last mounted first.
 func unmountable(mountinfo io.Reader) ([]string, error) {
+	points, err := Table(mountinfo)
 	var targets []string
-	lines := bufio.NewScanner(mountinfo)
-	lines.Buffer(nil, 1<<20) // an overlay with many layers has a long line
-	for lines.Scan() {
-		// proc_pid_mountinfo(5): 36 35 98:0 /root /target options [tags] - type source options
-		front, back, ok := strings.Cut(lines.Text(), " - ")
-		fields := strings.Fields(front)
-		if !ok || len(fields) < 5 {
-			continue
+	for _, p := range slices.Backward(points) {
+		if p.Target != "/" && !slices.Contains(keep, p.FSType) {
+			targets = append(targets, p.Target)
 		}
-		target := unescape(fields[4])
-		fstype, _, _ := strings.Cut(back, " ")
-		if target == "/" || slices.Contains(keep, fstype) {
-			continue
-		}
-		targets = append(targets, target)
 	}
-	slices.Reverse(targets)
-	return targets, lines.Err()
+	return targets, err
 }
-
-// unescape turns the kernel's \040 and the like back into what they stand for.
-func unescape(s string) string {
-	if !strings.Contains(s, `\`) {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) && isOctal(s[i+1]) && isOctal(s[i+2]) && isOctal(s[i+3]) {
-			b.WriteByte((s[i+1]-'0')<<6 | (s[i+2]-'0')<<3 | (s[i+3] - '0'))
-			i += 3
-			continue
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
-}
-
-func isOctal(c byte) bool { return '0' <= c && c <= '7' }

@@ -14,6 +14,7 @@ package servicelog
 
 import (
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -117,4 +118,13 @@ func path(dir, service string, generation int) string {
 		name += "." + strconv.Itoa(generation)
 	}
 	return filepath.Join(dir, name)
+}
+
+// WithoutTime is a slog.HandlerOptions.ReplaceAttr for programs of services:
+// the log has a time for each line already.
+func WithoutTime(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
 }
