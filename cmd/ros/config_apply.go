@@ -74,12 +74,7 @@ func (a *app) configRollback(ctx context.Context) error {
 	case !a.unreachable(err):
 		return a.explain("roll back the config", err)
 	}
-	store := configstore.New(a.conf)
-	back := store.Rollback
-	if store.Trial() != nil {
-		back = store.Revert
-	}
-	if err := back(); err != nil {
+	if err := configstore.New(a.conf).GoBack(); err != nil {
 		return fmt.Errorf("cannot roll back the config: %w", err)
 	}
 	_, err = fmt.Fprintln(a.stdout, "rolled back; rosd does not run, so it takes effect when rosd starts")

@@ -167,16 +167,11 @@ func (c *configurator) Confirm(context.Context) (control.ConfigApplied, error) {
 	return control.ConfigApplied{Warnings: c.currentWarnings()}, nil
 }
 
-// Rollback implements server.Config. What is on trial was never good: then the
-// way back is to what was there before it.
+// Rollback implements server.Config.
 func (c *configurator) Rollback(ctx context.Context) (control.ConfigApplied, error) {
 	c.changing.Lock()
 	defer c.changing.Unlock()
-	back := c.store.Rollback
-	if c.store.Trial() != nil {
-		back = c.store.Revert
-	}
-	if err := back(); err != nil {
+	if err := c.store.GoBack(); err != nil {
 		return control.ConfigApplied{}, err
 	}
 	c.notice = ""

@@ -73,6 +73,15 @@ func (s Store) keep() error {
 	return s.exchange(temp, s.lastGood(), "")
 }
 
+// GoBack is what an operator means by rolling back. What is on trial was never
+// good: then the way back is to what was there before it.
+func (s Store) GoBack() error {
+	if s.Trial() != nil {
+		return s.Revert()
+	}
+	return s.Rollback()
+}
+
 // Rollback brings the last good config back. What it replaces is kept beside
 // it, as *.before-rollback. When there is nothing to go back to the error is a
 // *ConflictError.
