@@ -14,7 +14,8 @@ packages=$(sed -n 's/^#: \([^ ]*\) .*/\1/p' "$0" | paste -sd,)
 #: ca-certificates     for a mirror over TLS
 #: erofs-utils         mkfs.erofs
 #: cryptsetup-bin      veritysetup
-#: e2fsprogs           state disks of the tests
+#: e2fsprogs           state disks: of tests, and of disk images
+#: fdisk               sfdisk, for disk images
 #: dosfstools          mkfs.vfat, for the EFI system partition of the ISO
 #: mtools              fills it without mounting
 #: xorriso             the ISO
