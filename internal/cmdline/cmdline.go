@@ -193,7 +193,7 @@ func whole(words []Word) []Word {
 		if ours := strings.HasPrefix(w.Key, "rancher.") || strings.HasPrefix(w.Key, "cc."); ours && opens(w.Value) {
 			value := w.Value
 			for j := i + 1; j < len(words); j++ {
-				value += " " + words[j].text()
+				value += " " + words[j].Text()
 				if !opens(value) {
 					w.Value, i = value, j
 					break
@@ -210,8 +210,8 @@ func opens(value string) bool {
 	return strings.HasPrefix(value, "[") && strings.Count(value, "[") > strings.Count(value, "]")
 }
 
-// text is the word as it was written, but for its quotes.
-func (w Word) text() string {
+// Text is the word as it was written, but for its quotes.
+func (w Word) Text() string {
 	if w.Bare {
 		return w.Key
 	}

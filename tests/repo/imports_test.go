@@ -20,6 +20,8 @@ var order = []string{
 	"internal/blockdev",
 	"internal/bootnote",
 	"internal/verity",
+	"internal/slots",
+	"internal/bootloader",
 	"internal/statedisk",
 	"internal/bootlog",
 	"internal/initctl",
