@@ -4,14 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/rosteros/ros/internal/apply"
 	"github.com/rosteros/ros/internal/atomicfile"
 	"github.com/rosteros/ros/internal/blockdev"
 	"github.com/rosteros/ros/internal/yamldoc"
@@ -81,17 +77,6 @@ func (o oem) copy(d blockdev.Device) (err error) {
 		return fmt.Errorf("%s of %s: %w", oemFile, d.Path, err)
 	}
 	return atomicfile.WriteFile(o.file(), text, 0o600)
-}
-
-// mountReadOnly is oem.mount for the running machine.
-func mountReadOnly(log *slog.Logger) func(device, fstype, target string) (func() error, error) {
-	return func(device, fstype, target string) (func() error, error) {
-		const flags = unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
-		if err := apply.LocalSystem(nil, log).Mount(device, target, fstype, flags, ""); err != nil {
-			return nil, err
-		}
-		return func() error { return unix.Unmount(target, unix.MNT_DETACH) }, nil
-	}
 }
 
 // within runs f, but waits no longer than bound: a drive that hangs must not

@@ -22,6 +22,7 @@ import (
 	"github.com/rosteros/ros/internal/control"
 	"github.com/rosteros/ros/internal/control/server"
 	"github.com/rosteros/ros/internal/initctl"
+	"github.com/rosteros/ros/internal/mounts"
 	"github.com/rosteros/ros/internal/servicelog"
 	"github.com/rosteros/ros/internal/supervise"
 )
@@ -161,7 +162,7 @@ func newConfigurator(kernel cmdline.Line, log *slog.Logger) *configurator {
 		return c
 	}
 	lowest, _ := config.Load(config.Layer{Name: config.CommandLine, Settings: c.settings})
-	partition := oem{devices: blockdev.Local(), dir: filepath.Dir(config.OEMFile), mount: mountReadOnly(log)}
+	partition := oem{devices: blockdev.Local(), dir: filepath.Dir(config.OEMFile), mount: mounts.ReadOnly}
 	if err := within(oemWait, func() error { return partition.fetch(lowest.Rancher.State.OEMDev) }); err != nil {
 		c.standing = []string{err.Error()}
 	}
@@ -178,7 +179,7 @@ func rootOf(pid int) string { return fmt.Sprintf("/proc/%d/root", pid) }
 func tellInit(ctx context.Context, shutdownTimeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, initctlTimeout)
 	defer cancel()
-	return initctl.Settings(ctx, initctl.Socket, shutdownTimeout, 0)
+	return initctl.Settings(ctx, initctl.Socket, shutdownTimeout)
 }
 
 // empty says whether there is nothing in a folder, or no folder.

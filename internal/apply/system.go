@@ -32,17 +32,14 @@ func LocalSystem(params map[string]string, log *slog.Logger) System {
 
 func (*kernel) Sethostname(name string) error { return unix.Sethostname([]byte(name)) }
 
-// Mount loads the module of the file system first if the kernel does not know
-// it: nothing else on the machine does that for it.
-func (k *kernel) Mount(source, target, fstype string, flags uintptr, options string) error {
+// Mount leaves the module of the file system to the kernel, which has modprobe
+// load it (Documentation/admin-guide/sysctl/kernel.rst, modprobe).
+func (*kernel) Mount(source, target, fstype string, flags uintptr, options string) error {
 	err := unix.Mount(source, target, fstype, flags, options)
-	if !errors.Is(err, unix.ENODEV) || fstype == "" {
-		return err
-	}
-	if err := k.LoadModule("fs-"+fstype, ""); err != nil {
+	if errors.Is(err, unix.ENODEV) && fstype != "" {
 		return fmt.Errorf("no file system of type %q: %w", fstype, err)
 	}
-	return unix.Mount(source, target, fstype, flags, options)
+	return err
 }
 
 func (*kernel) Unmount(target string) error { return unix.Unmount(target, unix.UMOUNT_NOFOLLOW) }

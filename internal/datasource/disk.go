@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rosteros/ros/internal/blockdev"
+	"github.com/rosteros/ros/internal/mounts"
 )
 
 // Volume is a file system on one of the machine's disks.
@@ -153,7 +154,7 @@ func (d LocalDisks) mounted(v volume, read func(fs.FS) error) (err error) {
 	defer os.Remove(target)
 	mount := d.Mount
 	if mount == nil {
-		mount = mountReadOnly
+		mount = mounts.ReadOnly
 	}
 	undo, err := mount(v.path, v.Type, target)
 	if err != nil {
@@ -167,16 +168,6 @@ func (d LocalDisks) mounted(v volume, read func(fs.FS) error) (err error) {
 	}
 	defer root.Close()
 	return read(root.FS())
-}
-
-// mountReadOnly mounts. The kernel loads the module of a file system by itself,
-// by the modprobe of the OS image.
-func mountReadOnly(device, fstype, target string) (undo func() error, err error) {
-	const flags = unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
-	if err := unix.Mount(device, target, fstype, flags, ""); err != nil {
-		return nil, fmt.Errorf("mount %s: %w", fstype, err)
-	}
-	return func() error { return unix.Unmount(target, unix.MNT_DETACH) }, nil
 }
 
 // readFile is a file of a volume; nothing when there is none.
