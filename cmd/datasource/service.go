@@ -24,17 +24,32 @@ const (
 )
 
 const (
-	usualTimeout   = 300 * time.Second // for all datasources together
-	lookTimeout    = 10 * time.Second  // for the labels of all disks
+	usualTimeout   = 300 * time.Second // for everything, from the first look on
+	lookTimeout    = 10 * time.Second  // of it, for the labels of all disks
 	includeTimeout = 60 * time.Second  // for all that user-data includes
 	finishTimeout  = 30 * time.Second
 )
 
-// settings is what rosd writes, in the words of rancher.cloud_init.
+// settings is what rosd writes, in the words of rancher.cloud_init and
+// rancher.network.
 type settings struct {
 	Datasources []string `json:"datasources"`
 	IMDSv1      bool     `json:"imdsv1"`
 	Timeout     int      `json:"timeout"` // seconds
+	HTTPProxy   string   `json:"http_proxy"`
+	HTTPSProxy  string   `json:"https_proxy"`
+	NoProxy     string   `json:"no_proxy"`
+}
+
+func (s settings) deadline() time.Duration {
+	if s.Timeout > 0 {
+		return time.Duration(s.Timeout) * time.Second
+	}
+	return usualTimeout
+}
+
+func (s settings) web() datasource.Web {
+	return datasource.Web{HTTPProxy: s.HTTPProxy, HTTPSProxy: s.HTTPSProxy, NoProxy: s.NoProxy}
 }
 
 // waits are those between attempts at an include.
@@ -57,6 +72,8 @@ func (s service) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, stop := context.WithTimeout(ctx, set.deadline())
+	defer stop()
 	machine, err := s.machine(ctx, set)
 	if err != nil {
 		s.log.Warn("going on without the disks", "error", err)
@@ -69,14 +86,8 @@ func (s service) run(ctx context.Context) error {
 		s.log.Info("no datasource: none is configured, and neither disks nor firmware nor kernel command line point to one")
 		return nil
 	}
-	timeout := usualTimeout
-	if set.Timeout > 0 {
-		timeout = time.Duration(set.Timeout) * time.Second
-	}
-	s.log.Info("asking", "datasources", names(sources), "timeout", timeout)
-	asking, stop := context.WithTimeout(ctx, timeout)
-	defer stop()
-	data, err := datasource.First(asking, sources, s.log)
+	s.log.Info("asking", "datasources", names(sources), "timeout", set.deadline())
+	data, err := datasource.First(ctx, sources, s.log)
 	if err != nil {
 		s.log.Warn("no datasource has answered; what an earlier boot found still counts")
 		for line := range strings.Lines(err.Error()) {
@@ -84,7 +95,7 @@ func (s service) run(ctx context.Context) error {
 		}
 		return nil
 	}
-	if err := s.store(ctx, data); err != nil {
+	if err := s.store(ctx, data, set.web()); err != nil {
 		return err
 	}
 	return s.finish(ctx, sources, data)
@@ -121,6 +132,7 @@ func (s service) machine(ctx context.Context, set settings) (datasource.Machine,
 		Root:   s.root,
 		Disks:  s.disks,
 		IMDSv1: set.IMDSv1,
+		Web:    set.web(),
 	}
 	line, err := os.ReadFile(s.path("proc/cmdline"))
 	m.Cmdline = cmdline.Parse(string(line))
@@ -132,10 +144,10 @@ func (s service) machine(ctx context.Context, set settings) (datasource.Machine,
 }
 
 // store keeps an answer, unless it is only a part of one that is there in full.
-func (s service) store(ctx context.Context, data *datasource.Data) error {
+func (s service) store(ctx context.Context, data *datasource.Data, web datasource.Web) error {
 	including, stop := context.WithTimeout(ctx, includeTimeout)
 	defer stop()
-	f := fetcher{ctx: including, waits: s.waits, log: s.log}
+	f := fetcher{ctx: including, web: web, waits: s.waits, log: s.log}
 	parts, err := userdata.Decode(data.UserData, userdata.Options{Fetch: f.fetch})
 	dir := s.path(answerDir)
 	if f.failed && datasource.Stored(dir, data) {
@@ -168,6 +180,7 @@ func (s service) finish(ctx context.Context, sources []datasource.Source, data *
 // fetcher gets what user-data includes.
 type fetcher struct {
 	ctx    context.Context
+	web    datasource.Web
 	waits  []time.Duration
 	log    *slog.Logger
 	failed bool // something could not be had
@@ -176,7 +189,7 @@ type fetcher struct {
 // fetch tries a few times: the network may have come up a moment ago.
 func (f *fetcher) fetch(address string) ([]byte, error) {
 	for try := 0; ; try++ {
-		text, err := datasource.Get(f.ctx, address)
+		text, err := f.web.Get(f.ctx, address)
 		if err == nil {
 			return text, nil
 		}

@@ -129,6 +129,55 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestProxies: what a person has named is fetched through the proxy, an include
+// as well.
+func TestProxies(t *testing.T) {
+	var asked []string
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.String())
+		switch r.URL.Path {
+		case "/config":
+			w.Write([]byte("#include\nhttp://far.test/more\n"))
+		default:
+			w.Write([]byte("#cloud-config\nhostname: far\n"))
+		}
+	}))
+	defer proxy.Close()
+	root := t.TempDir()
+	put(t, filepath.Join(root, "proc/cmdline"), "\n")
+	put(t, filepath.Join(root, settingsFile), `{"datasources": ["url:http://far.test/config"], "timeout": 5, "http_proxy": "`+proxy.URL+`", "no_proxy": "near.test"}`)
+	if said, err := run(t, root, seed(nil)); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	if diff := cmp.Diff([]string{"http://far.test/config", "http://far.test/more"}, asked); diff != "" {
+		t.Errorf("asked the proxy for (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"10-metadata.yml", "30-user-data-01.yml", "source.json"}, stored(t, root)); diff != "" {
+		t.Errorf("stored (-want +got):\n%s", diff)
+	}
+}
+
+// TestOneDeadline: includes that never answer end with the time of everything.
+func TestOneDeadline(t *testing.T) {
+	hang := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hang }))
+	defer server.Close()
+	defer close(hang)
+	root := t.TempDir()
+	put(t, filepath.Join(root, "proc/cmdline"), "\n")
+	put(t, filepath.Join(root, settingsFile), `{"timeout": 1}`)
+	said, err := run(t, root, seedOf("#include\n"+server.URL+"/never\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(said, "context deadline exceeded") {
+		t.Errorf("log is\n%s\nwant that the time is over", said)
+	}
+	if diff := cmp.Diff([]string{"10-metadata.yml", "source.json"}, stored(t, root)); diff != "" {
+		t.Errorf("stored (-want +got):\n%s", diff)
+	}
+}
+
 func TestAnEarlierAnswerStays(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("#!/bin/sh\n")) }))
 	include := seedOf("#include\n" + server.URL + "/\n")

@@ -91,9 +91,6 @@ func (c *configurator) currentWarnings() []string {
 // start, below the root of its container.
 func (c *configurator) fill(service, root string) {
 	cfg := c.config()
-	if len(cfg.WriteFiles) == 0 {
-		return
-	}
 	if err := apply.FilesFor(c.driver.Host, cfg, service, root); err != nil {
 		c.log.Error("config: a service starts without its files", "service", service, "error", err)
 		c.mu.Lock()
@@ -209,7 +206,7 @@ func (c *configurator) update(ctx context.Context) []apply.Result {
 	c.unfilled = nil
 	c.mu.Unlock()
 	results := c.driver.Apply(ctx, cfg)
-	if err := writeDatasourceInput(c.driver.Host.Path(datasourceFile), cfg.Rancher.CloudInit); err != nil {
+	if err := writeDatasourceInput(c.driver.Host.Path(datasourceFile), cfg.Rancher); err != nil {
 		results = append(results, apply.Result{Applier: "boot", Err: err})
 	}
 	c.mu.Lock()
@@ -407,16 +404,22 @@ func (c *configurator) keep() {
 const datasourceFile = "run/ros/config/datasource/datasource.json"
 
 // datasourceInput is what the service datasource reads, in the words of
-// rancher.cloud_init.
+// rancher.cloud_init and rancher.network.
 type datasourceInput struct {
 	Datasources []string `json:"datasources,omitempty"`
 	IMDSv1      bool     `json:"imdsv1,omitempty"`
 	Timeout     int      `json:"timeout,omitempty"` // seconds
+	HTTPProxy   string   `json:"http_proxy,omitempty"`
+	HTTPSProxy  string   `json:"https_proxy,omitempty"`
+	NoProxy     string   `json:"no_proxy,omitempty"`
 }
 
 // writeDatasourceInput writes it to path. An address may have a password in it.
-func writeDatasourceInput(path string, c config.CloudInit) error {
-	text, err := json.Marshal(datasourceInput{c.Datasources, c.IMDSv1, c.Timeout})
+func writeDatasourceInput(path string, r config.Rancher) error {
+	text, err := json.Marshal(datasourceInput{
+		Datasources: r.CloudInit.Datasources, IMDSv1: r.CloudInit.IMDSv1, Timeout: r.CloudInit.Timeout,
+		HTTPProxy: r.Network.HTTPProxy, HTTPSProxy: r.Network.HTTPSProxy, NoProxy: r.Network.NoProxy,
+	})
 	if err != nil {
 		return err
 	}

@@ -352,14 +352,14 @@ func TestDefaultsAreNoReasonToKeepTheConfig(t *testing.T) {
 
 func TestDatasourceInput(t *testing.T) {
 	b := newBox(t, t.TempDir(), "b1")
-	b.put(t, "rancher: {cloud_init: {datasources: [ec2, 'url:http://user:secret@host/'], imdsv1: true, timeout: 20}}\n")
+	b.put(t, "rancher: {cloud_init: {datasources: [ec2, 'url:http://user:secret@host/'], imdsv1: true, timeout: 20}, network: {http_proxy: 'http://p:3128', https_proxy: 'http://q:3128', no_proxy: .test}}\n")
 	b.start(t.Context())
 	path := b.driver.Host.Path("run/ros/config/datasource/datasource.json")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := `{"datasources":["ec2","url:http://user:secret@host/"],"imdsv1":true,"timeout":20}`; string(text) != want {
+	if want := `{"datasources":["ec2","url:http://user:secret@host/"],"imdsv1":true,"timeout":20,"http_proxy":"http://p:3128","https_proxy":"http://q:3128","no_proxy":".test"}`; string(text) != want {
 		t.Errorf("%s is %s, want %s", path, text, want)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
@@ -384,6 +384,35 @@ func TestFilesOfAServiceThatStarts(t *testing.T) {
 	}
 	if _, err := b.Apply(t.Context()); err != nil || len(b.currentWarnings()) > 0 {
 		t.Errorf("the next application: %v, warnings %q", err, b.currentWarnings())
+	}
+}
+
+// TestFilesOfAServiceAreForgotten: a service that starts when the config has no
+// files any more begins with a fresh root, and what was in the old one is over.
+func TestFilesOfAServiceAreForgotten(t *testing.T) {
+	b := newBox(t, t.TempDir(), "b1")
+	b.driver.Appliers["files"] = apply.Files
+	b.put(t, "write_files: [{path: /etc/motd, content: hello, container: cron}]\n")
+	b.start(t.Context())
+	b.fill("cron", t.TempDir())
+	record := b.driver.Host.Path("run/ros/applied/files.json")
+	if text, err := os.ReadFile(record); err != nil || !strings.Contains(string(text), "cron:/etc/motd") {
+		t.Fatalf("record: %s, %v", text, err)
+	}
+	b.put(t, "{}\n") // while the service is down
+	if _, err := b.Apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(root, "etc"), 0o755), os.WriteFile(filepath.Join(root, "etc/motd"), []byte("the image's"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	b.fill("cron", root)
+	if text, err := os.ReadFile(record); err != nil || strings.TrimSpace(string(text)) != "{}" {
+		t.Errorf("still remembered: %s, %v", text, err)
+	}
+	if text, err := os.ReadFile(filepath.Join(root, "etc/motd")); err != nil || string(text) != "the image's" {
+		t.Errorf("the image's own file is %q, %v", text, err)
 	}
 }
 

@@ -54,6 +54,7 @@ type Machine struct {
 	Root    string // "/"; a directory in tests
 	Disks   Disks
 	IMDSv1  bool // rancher.cloud_init.imdsv1
+	Web     Web
 }
 
 // kind is one kind of source.

@@ -163,7 +163,7 @@ func (v vmwareSettings) rancherUserData(ctx context.Context, name string) ([]byt
 	if err != nil || address == "" {
 		return nil, err
 	}
-	if text, err = Get(ctx, address); err != nil {
+	if text, err = v.web.Get(ctx, address); err != nil {
 		// Not with %w: a page that is not there may come yet.
 		return nil, fmt.Errorf("guestinfo.%s.url: %v", name, err)
 	}

@@ -332,7 +332,7 @@ func TestVolumes(t *testing.T) {
 
 func TestClientFollowsNobodyForEver(t *testing.T) {
 	address := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again", http.StatusFound) }))
-	if _, err := datasource.Get(t.Context(), address+"/x"); err == nil {
+	if _, err := (datasource.Web{}).Get(t.Context(), address+"/x"); err == nil {
 		t.Error("Get() of a page that leads to itself: no error")
 	}
 }

@@ -74,7 +74,7 @@ func newNoCloud(m Machine, argument string) (Source, error) {
 		if err != nil || address.Scheme != "http" && address.Scheme != "https" {
 			return nil, fmt.Errorf("%q is neither an absolute path nor the address of a seed", argument)
 		}
-		s.web = &Client{HTTP: far, Base: argument}
+		s.web = &Client{HTTP: m.Web.client(), Base: argument}
 	}
 	return s, nil
 }

@@ -120,13 +120,13 @@ func TestTFTP(t *testing.T) {
 		})
 	}
 	t.Run("by its address", func(t *testing.T) {
-		got, err := datasource.Get(t.Context(), "tftp://"+host+"/dir/config")
+		got, err := datasource.Web{}.Get(t.Context(), "tftp://"+host+"/dir/config")
 		if err != nil || !bytes.Equal(got, config) {
 			t.Errorf("Get() = %d bytes, %v", len(got), err)
 		}
 	})
 	t.Run("too large", func(t *testing.T) {
-		_, err := datasource.Get(t.Context(), "tftp://"+host+"/huge")
+		_, err := datasource.Web{}.Get(t.Context(), "tftp://"+host+"/huge")
 		if want := "tftp://HOST/huge: is larger than 4 MiB"; strings.ReplaceAll(text(err), host, "HOST") != want {
 			t.Errorf("Get() error = %v, want %s", err, want)
 		}

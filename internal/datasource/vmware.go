@@ -27,10 +27,11 @@ type vmware struct {
 	disks Disks
 	file  string
 	uuid  string // of the machine
+	web   Web
 }
 
 func newVMware(m Machine, argument string) (Source, error) {
-	s := vmware{door: knock, disks: m.Disks, uuid: strings.ToLower(m.DMI["product_uuid"])}
+	s := vmware{door: knock, disks: m.Disks, uuid: strings.ToLower(m.DMI["product_uuid"]), web: m.Web}
 	if argument == "" {
 		return s, nil
 	}
@@ -65,10 +66,12 @@ func (s vmware) Fetch(ctx context.Context) (*Data, error) {
 type vmwareSettings struct {
 	variables  func(key string) (string, error) // of guestinfo; nil: there are none
 	properties map[string]string
+	web        Web // for the address of user-data
 }
 
 // settings finds the places that this machine has.
 func (s vmware) settings(ctx context.Context) (v vmwareSettings, err error) {
+	v.web = s.web
 	if s.file != "" {
 		text, err := os.ReadFile(s.file)
 		if errors.Is(err, fs.ErrNotExist) {

@@ -12,19 +12,30 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http/httpproxy"
 )
 
-// far is the client for addresses that a person names: they may be behind a
-// proxy and further away than a metadata service.
-var far = &http.Client{
-	Timeout: 60 * time.Second,
-	Transport: &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: 20 * time.Second,
-		DisableKeepAlives:     true,
-	},
+// Web fetches what a person has named by its address. It may be behind a proxy;
+// metadata services are on the link and never are, so they are asked by Client.
+type Web struct {
+	HTTPProxy, HTTPSProxy, NoProxy string // as in rancher.network
+}
+
+// client is patient: what a person names may be far away.
+func (w Web) client() *http.Client {
+	proxies := httpproxy.Config{HTTPProxy: w.HTTPProxy, HTTPSProxy: w.HTTPSProxy, NoProxy: w.NoProxy}
+	proxy := proxies.ProxyFunc()
+	return &http.Client{
+		Timeout: 60 * time.Second,
+		Transport: &http.Transport{
+			Proxy:                 func(r *http.Request) (*url.URL, error) { return proxy(r.URL) },
+			DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+			TLSHandshakeTimeout:   10 * time.Second,
+			ResponseHeaderTimeout: 20 * time.Second,
+			DisableKeepAlives:     true,
+		},
+	}
 }
 
 // page is user-data at an address, or in a file.
@@ -59,8 +70,8 @@ func newFile(m Machine, argument string) (Source, error) {
 }
 
 // newURL is "url:ADDRESS".
-func newURL(_ Machine, argument string) (Source, error) {
-	return newPage("url", argument)
+func newURL(m Machine, argument string) (Source, error) {
+	return newPage(m.Web, "url", argument)
 }
 
 // newCmdline is the address that the kernel command line names with
@@ -72,7 +83,7 @@ func newCmdline(m Machine, _ string) (Source, error) {
 			return nil, fmt.Errorf("cloud-config-url= is not on the kernel command line: %w", ErrAbsent)
 		}}, nil
 	}
-	return newPage("cmdline", address)
+	return newPage(m.Web, "cmdline", address)
 }
 
 func hasCmdline(m Machine) bool {
@@ -87,12 +98,12 @@ func cmdlineURL(m Machine) (string, bool) {
 
 // newPage is what is at an address. A page that is not there may come yet (a
 // server that makes it when the machine registers), so it is asked for again.
-func newPage(name, address string) (Source, error) {
+func newPage(web Web, name, address string) (Source, error) {
 	if err := checkAddress(address); err != nil {
 		return nil, err
 	}
 	return page{name: name, fetch: func(ctx context.Context) ([]byte, error) {
-		text, err := Get(ctx, address)
+		text, err := web.Get(ctx, address)
 		if errors.Is(err, ErrAbsent) {
 			err = errors.New(err.Error())
 		}
@@ -111,7 +122,7 @@ func checkAddress(address string) error {
 
 // Get fetches what an address of a person's names: a page, a file of a TFTP
 // server. Errors do not show what may be secret in the address.
-func Get(ctx context.Context, address string) ([]byte, error) {
+func (w Web) Get(ctx context.Context, address string) ([]byte, error) {
 	if err := checkAddress(address); err != nil {
 		return nil, err
 	}
@@ -122,7 +133,7 @@ func Get(ctx context.Context, address string) ([]byte, error) {
 	if u.Scheme == "tftp" {
 		return getTFTP(ctx, u.Host, strings.TrimPrefix(u.Path, "/"))
 	}
-	text, err := Client{HTTP: far}.Get(ctx, address, "User-Agent", "ros-datasource")
+	text, err := Client{HTTP: w.client()}.Get(ctx, address, "User-Agent", "ros-datasource")
 	var status *StatusError
 	var asked *url.Error
 	switch {
