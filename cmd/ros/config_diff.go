@@ -87,11 +87,7 @@ func (a *app) diffFile(ctx context.Context, file string, found []difference) ([]
 	if err := a.refuse("compare with "+name, name, nil, text); err != nil {
 		return nil, err
 	}
-	whole, _, err := a.configNow(ctx, a.uid == 0)
-	if err != nil {
-		return nil, err
-	}
-	shown, _, err := a.configNow(ctx, false)
+	whole, shown, err := a.configTwice(ctx)
 	if err != nil {
 		return nil, err
 	}

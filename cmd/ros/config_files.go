@@ -31,13 +31,30 @@ func (a *app) configNow(ctx context.Context, private bool) ([]config.Entry, []st
 		view, err := a.daemon().config(ctx)
 		return view.Entries, view.Warnings, a.explain("read the config", err)
 	}
+	cfg, said := a.loaded()
+	return cfg.Entries(private), said, nil
+}
+
+// configTwice is configNow with secrets, as far as the caller may see them, and
+// without, of one reading.
+func (a *app) configTwice(ctx context.Context) (whole, shown []config.Entry, err error) {
+	if a.uid != 0 {
+		entries, _, err := a.configNow(ctx, false)
+		return entries, entries, err
+	}
+	cfg, _ := a.loaded()
+	return cfg.Entries(true), cfg.Entries(false), nil
+}
+
+// loaded is what all layers say, and what is wrong with them.
+func (a *app) loaded() (*config.Config, []string) {
 	layers, warnings := a.layers()
 	cfg, more := config.Load(layers...)
 	var said []string
 	for _, w := range append(warnings, more...) {
 		said = append(said, w.String())
 	}
-	return cfg.Entries(private), said, nil
+	return cfg, said
 }
 
 // layers reads all layers, as rosd does.
