@@ -54,8 +54,8 @@ download: build ## The OS image as it travels: compressed once more (a minute or
 sizes: build ## What every image, layer and binary weighs
 	@$(forge) sizes
 
-generate: tools ## Write docs/cli.md and the golden files anew
-	go test ./cmd/ros/ ./internal/containers/ -update
+generate: tools ## Write docs/cli.md, docs/config.md and the golden files anew
+	go test ./config ./cmd/ros/ ./internal/containers/ -update
 
 update: ## Forget the Debian package lists and what was resolved from them
 	rm -rf $(ROS_BUILD)/apt
@@ -64,7 +64,7 @@ clean: ## Remove everything that was made
 	$(sudo) rm -rf $(ROS_BUILD)
 
 ##@ Before a merge
-lint: tools ## gofmt, go vet, staticcheck, shellcheck
+lint: tools ## gofmt, go vet, staticcheck, generated pages, shellcheck
 	@scripts/lint.sh
 
 test-all: build ## The VM tests with their slow matrices

@@ -14,6 +14,8 @@ go vet -tags vm ./tests/vm/... || status=1
 GOARCH=arm64 go vet ./init ./cmd/... || status=1
 echo "lint: staticcheck"
 go tool staticcheck ./... || status=1
+echo "lint: generated pages"
+go test ./config ./cmd/ros -run '^(TestDocs|TestReference)$' || status=1
 echo "lint: shellcheck"
 git ls-files -z scripts images .ci tests | xargs -0 grep -lsE -m1 '^#!/(usr/)?bin/(env )?(ba|da)?sh' | xargs shellcheck -x || status=1
 exit $status

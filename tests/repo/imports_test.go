@@ -18,7 +18,6 @@ var order = []string{
 	"internal/mounts",
 	"internal/modules",
 	"internal/blockdev",
-	"internal/bootnote",
 	"internal/verity",
 	"internal/slots",
 	"internal/bootloader",
