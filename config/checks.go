@@ -30,6 +30,9 @@ const (
 	nameRE   = `[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?`
 	hostRE   = `^` + nameRE + `(\.` + nameRE + `)*$`
 	deviceRE = `^(/dev/|LABEL=|UUID=|PARTLABEL=|PARTUUID=)[^\s]+$`
+	timeRE   = `([01][0-9]|2[0-3]):[0-5][0-9]`
+	dayRE    = `(Mon|Tue|Wed|Thu|Fri|Sat|Sun)`
+	windowRE = `^(` + dayRE + `(,` + dayRE + `)* +)?` + timeRE + `-` + timeRE + `$`
 	loginRE  = `[A-Za-z_][A-Za-z0-9_.-]{0,31}`
 )
 
@@ -73,12 +76,15 @@ var checks = map[string]check{
 	"power-mode":     {noun: "word", must: "reboot, poweroff or halt", words: []string{"reboot", "poweroff", "halt"}},
 	"power-delay":    {noun: "text", must: "now or +minutes", pattern: `^(now|\+?[0-9]{1,5})$`},
 	"upgrade-policy": {noun: "word", must: "none, download or auto", words: []string{"none", "download", "auto"}},
+	"window":         {noun: "time of day", must: "a window: 02:00-04:00, or Sat,Sun 22:00-05:00", pattern: windowRE},
+	"public-key":     {noun: "public key", must: "a public key in PEM (-----BEGIN PUBLIC KEY-----)", read: publicKey, lines: true},
 	"datasource":     {noun: "datasource", must: "a datasource", read: datasource},
 
 	"name":             {noun: "name", must: "a name: letters, digits, _, . and -", pattern: `^[A-Za-z0-9][A-Za-z0-9_.-]*$`},
 	"variable":         {noun: "NAME=value", must: "NAME=value", pattern: `^[A-Za-z_][A-Za-z0-9_]*=`},
 	"seconds":          {must: "a whole number from 0 to 86400", least: 0, most: 86400},
 	"shutdown-timeout": {must: "a whole number from 5 to 86400", least: 5, most: 86400}, // less is no shutdown in order
+	"interval":         {must: "a whole number from 60 to 86400", least: 60, most: 86400},
 	"count":            {must: "a whole number from 0 to 1000000", least: 0, most: 1_000_000},
 	"line":             {must: "one line of text"},
 	"lines":            {must: "text", lines: true},
@@ -181,14 +187,19 @@ func terminal(text string) (string, error) {
 	return name, nil
 }
 
-func certificate(text string) (string, error) {
+func certificate(text string) (string, error) { return allPEM(text, "CERTIFICATE") }
+
+func publicKey(text string) (string, error) { return allPEM(text, "PUBLIC KEY") }
+
+// allPEM takes a text of PEM blocks that are all of one type, one at least.
+func allPEM(text, of string) (string, error) {
 	found := false
 	for rest := []byte(text); ; found = true {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
 			break
 		}
-		if block.Type != "CERTIFICATE" {
+		if block.Type != of {
 			return "", errNot
 		}
 	}

@@ -52,6 +52,10 @@ func defaults() *Config {
 			Docker:                 Docker{LiveRestore: true},
 			State:                  State{Dev: "LABEL=RANCHER_STATE", OEMDev: "LABEL=RANCHER_OEM"},
 			ShutdownTimeoutSeconds: 60,
+			Upgrade: Upgrade{
+				Policy: "none", JitterSeconds: 1800, IntervalSeconds: 21600,
+				CommitWindowSeconds: 120, DeadlineSeconds: 600,
+			},
 			Defaults: Defaults{
 				Hostname: "rancher",
 				Network:  DefaultsNetwork{DHCPTimeoutSeconds: 10, DNS: DNS{Nameservers: []string{"8.8.8.8", "8.8.4.4"}}},

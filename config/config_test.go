@@ -85,6 +85,8 @@ func TestDefaults(t *testing.T) {
 		"rancher.docker.live_restore: true",
 		"rancher.state.dev: LABEL=RANCHER_STATE",
 		"rancher.state.oem_dev: LABEL=RANCHER_OEM",
+		"rancher.upgrade.policy: none", "rancher.upgrade.jitter: 1800", "rancher.upgrade.interval: 21600",
+		"rancher.upgrade.commit_window: 120", "rancher.upgrade.deadline: 600",
 		"rancher.defaults.hostname: rancher",
 		"rancher.defaults.network.dhcp_timeout: 10",
 		"rancher.defaults.network.dns.nameservers: - 8.8.8.8\n- 8.8.4.4\n",

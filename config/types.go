@@ -142,7 +142,7 @@ type Rancher struct {
 	Sysctl                 map[string]string   `yaml:"sysctl" is:"sysctl" when:"sysctl" doc:"Kernel settings, net.ipv4.ip_forward: 1."`
 	SSH                    SSH                 `yaml:"ssh" when:"ssh" doc:"The ssh server."`
 	State                  State               `yaml:"state" when:"kernel" doc:"The disk that keeps what must survive a reboot."`
-	Upgrade                Upgrade             `yaml:"upgrade" none:"this version does not upgrade itself" doc:"Where upgrades come from."`
+	Upgrade                Upgrade             `yaml:"upgrade" when:"upgrade" doc:"Where upgrades come from, when they happen, and when they count."`
 	RegistryAuths          map[string]Registry `yaml:"registry_auths" when:"registries" doc:"Logins to registries, by their host."`
 	Defaults               Defaults            `yaml:"defaults" doc:"Values for keys that nothing else sets."`
 	ResizeDevice           string              `yaml:"resize_device" is:"device" when:"boot" doc:"A disk whose first partition and its file system grow to the end of the disk, once."`
@@ -295,12 +295,19 @@ type State struct {
 	BootDev    string   `yaml:"boot_dev" is:"device" none:"the boot partition is not mounted" doc:"The boot partition."`
 }
 
-// Upgrade is where upgrades come from.
+// Upgrade is where upgrades come from, when they happen, and when they count.
 type Upgrade struct {
-	URL      string `yaml:"url" is:"line" doc:"The list of releases."`
-	Image    string `yaml:"image" is:"line" doc:"The image that releases are tags of."`
-	Policy   string `yaml:"policy" is:"upgrade-policy" doc:"none, download or auto."`
-	Rollback string `yaml:"rollback" is:"line" none:"RancherOS had the key and did nothing with it" doc:"The release to go back to."`
+	URL                 string   `yaml:"url" is:"line" doc:"The list of releases (releases.yml): an address, or a path on this machine."`
+	Image               string   `yaml:"image" is:"line" doc:"The repository that a bare version is a tag of: with registry.example.com/os, \"ros os upgrade v1.2\" takes registry.example.com/os:v1.2."`
+	Policy              string   `yaml:"policy" is:"upgrade-policy" doc:"none: upgrades happen by hand. download: a new current release is written to the other slot. auto: and tried, inside the window."`
+	Window              string   `yaml:"window" is:"window" doc:"When a machine with policy auto may restart: 02:00-04:00, Sat,Sun 22:00-05:00. Any time without it."`
+	JitterSeconds       int      `yaml:"jitter" is:"seconds" doc:"Upgrades of one list are spread over this many seconds, each machine at its own moment."`
+	IntervalSeconds     int      `yaml:"interval" is:"interval" doc:"Seconds between two looks at the list."`
+	CommitWindowSeconds int      `yaml:"commit_window" is:"seconds" doc:"Seconds that all required services must have been healthy before a release on trial is committed."`
+	DeadlineSeconds     int      `yaml:"deadline" is:"interval" doc:"Seconds after which a release on trial that is not committed is given up."`
+	TrustedKeys         []string `yaml:"trusted_keys" is:"public-key" doc:"Public keys (PEM, as cosign makes them) whose releases are taken, besides those in the OS image."`
+	Insecure            []string `yaml:"insecure_registry" is:"line" doc:"Registries that releases are fetched from without TLS: 192.168.1.2:5000."`
+	Rollback            string   `yaml:"rollback" is:"line" none:"RancherOS had the key and did nothing with it" doc:"The release to go back to."`
 }
 
 // Registry is a login to a registry.

@@ -124,12 +124,23 @@ func (m *machine) carryOut(o order) {
 
 // reboot is reboot(2) for an operation; it returns only an error.
 func reboot(op string) error {
-	cmd := map[string]int{
-		initctl.OpPoweroff: unix.LINUX_REBOOT_CMD_POWER_OFF,
-		initctl.OpReboot:   unix.LINUX_REBOOT_CMD_RESTART,
-		initctl.OpHalt:     unix.LINUX_REBOOT_CMD_HALT,
-	}[op]
-	return unix.Reboot(cmd)
+	return unix.Reboot(rebootCommand(op, "/sys/kernel/kexec_loaded"))
+}
+
+func rebootCommand(op, kexecLoaded string) int {
+	switch op {
+	case initctl.OpPoweroff:
+		return unix.LINUX_REBOOT_CMD_POWER_OFF
+	case initctl.OpHalt:
+		return unix.LINUX_REBOOT_CMD_HALT
+	case initctl.OpKexec:
+		// Without a kernel to jump to the call would fail, when nothing is left
+		// that could be gone back to.
+		if text, _ := os.ReadFile(kexecLoaded); strings.TrimSpace(string(text)) == "1" {
+			return unix.LINUX_REBOOT_CMD_KEXEC
+		}
+	}
+	return unix.LINUX_REBOOT_CMD_RESTART
 }
 
 // stopper is a child as shutdown sees it.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -225,5 +226,30 @@ func TestSwapOff(t *testing.T) {
 	}
 	if err == nil || err.Error() != "swapoff /a b: cannot allocate memory" {
 		t.Errorf("error = %v", err)
+	}
+}
+
+func TestRebootCommand(t *testing.T) {
+	dir := t.TempDir()
+	for _, tt := range []struct {
+		op, loaded string
+		want       int
+	}{
+		{initctl.OpPoweroff, "1\n", unix.LINUX_REBOOT_CMD_POWER_OFF},
+		{initctl.OpHalt, "1\n", unix.LINUX_REBOOT_CMD_HALT},
+		{initctl.OpReboot, "1\n", unix.LINUX_REBOOT_CMD_RESTART},
+		{initctl.OpKexec, "1\n", unix.LINUX_REBOOT_CMD_KEXEC},
+		{initctl.OpKexec, "0\n", unix.LINUX_REBOOT_CMD_RESTART},
+		{initctl.OpKexec, "", unix.LINUX_REBOOT_CMD_RESTART}, // a kernel without kexec has no such file
+	} {
+		path := filepath.Join(dir, tt.op+strings.TrimSpace(tt.loaded))
+		if tt.loaded != "" {
+			if err := os.WriteFile(path, []byte(tt.loaded), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := rebootCommand(tt.op, path); got != tt.want {
+			t.Errorf("%s with kexec_loaded %q: %#x, want %#x", tt.op, tt.loaded, got, tt.want)
+		}
 	}
 }

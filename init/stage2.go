@@ -234,10 +234,13 @@ func (m *machine) Log(service string, maxBytes int64, files int, stdout, stderr 
 }
 
 // Settings is what the configuration says.
-func (m *machine) Settings(shutdownTimeout time.Duration) error {
+func (m *machine) Settings(shutdownTimeout, _ time.Duration) error {
 	m.power.setTimeout(shutdownTimeout)
 	return nil
 }
+
+// Trial is refused: no boot is a trial yet.
+func (m *machine) Trial(initctl.Trial) error { return errors.New("this boot is no trial") }
 
 // Status is how the children are.
 func (m *machine) Status() initctl.Answer {

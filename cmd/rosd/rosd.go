@@ -179,7 +179,7 @@ func rootOf(pid int) string { return fmt.Sprintf("/proc/%d/root", pid) }
 func tellInit(ctx context.Context, shutdownTimeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, initctlTimeout)
 	defer cancel()
-	return initctl.Settings(ctx, initctl.Socket, shutdownTimeout)
+	return initctl.Settings(ctx, initctl.Socket, shutdownTimeout, 0)
 }
 
 // empty says whether there is nothing in a folder, or no folder.

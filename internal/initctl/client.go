@@ -38,6 +38,8 @@ func (r Request) verb() string {
 		return "take settings"
 	case OpStatus:
 		return "tell its status"
+	case OpTrial:
+		return "end the trial"
 	}
 	return r.Op
 }
@@ -100,8 +102,8 @@ func send(conn *net.UnixConn, line []byte, files []*os.File) error {
 	return err
 }
 
-// Power asks for poweroff, reboot or halt. It returns as soon as PID 1 has
-// taken the order; the machine goes down after that.
+// Power asks for poweroff, reboot, halt or kexec. It returns as soon as PID 1
+// has taken the order; the machine goes down after that.
 func Power(ctx context.Context, socket, op string, force bool) error {
 	_, err := Call(ctx, socket, Request{Op: op, Force: force})
 	return err
@@ -114,14 +116,39 @@ func Log(ctx context.Context, socket, service string, maxBytes int64, files int,
 	return err
 }
 
-// Settings tells PID 1 what the configuration says about it.
-func Settings(ctx context.Context, socket string, shutdownTimeout time.Duration) error {
-	seconds := int((shutdownTimeout + time.Second - 1) / time.Second)
-	_, err := Call(ctx, socket, Request{Op: OpSettings, ShutdownTimeoutSeconds: seconds})
+// Settings tells PID 1 what the configuration says about it. A trialDeadline
+// of 0 leaves PID 1's as it is.
+func Settings(ctx context.Context, socket string, shutdownTimeout, trialDeadline time.Duration) error {
+	_, err := Call(ctx, socket, Request{
+		Op: OpSettings, ShutdownTimeoutSeconds: seconds(shutdownTimeout), TrialDeadlineSeconds: seconds(trialDeadline),
+	})
 	return err
 }
+
+// seconds rounds up.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 // Status asks PID 1 how its children are.
 func Status(ctx context.Context, socket string) (Answer, error) {
 	return Call(ctx, socket, Request{Op: OpStatus})
+}
+
+// trialText bounds the log lines of a trial, so that the request fits.
+const trialText = 32 << 10
+
+// EndTrial tells PID 1 how the trial boot went. When it returns nil, PID 1 has
+// written that down; after a failed trial the machine reboots a few seconds
+// later. A boot that is no trial, and a second word that differs from the
+// first, are refused. Of many log lines the last are sent.
+func EndTrial(ctx context.Context, socket string, t Trial) error {
+	room := trialText
+	for i := len(t.Lines) - 1; i >= 0; i-- {
+		text, _ := json.Marshal(t.Lines[i]) // a string never fails
+		if room -= len(text) + 1; room < 0 {
+			t.Lines = t.Lines[i+1:]
+			break
+		}
+	}
+	_, err := Call(ctx, socket, Request{Op: OpTrial, Trial: &t})
+	return err
 }

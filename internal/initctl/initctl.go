@@ -23,16 +23,24 @@ const (
 	OpPoweroff = "poweroff"
 	OpReboot   = "reboot"
 	OpHalt     = "halt"
+	OpKexec    = "kexec" // a reboot into the kernel that was loaded; without one, like reboot
 	OpLog      = "log"
 	OpSettings = "settings"
 	OpStatus   = "status"
+	OpTrial    = "trial"
+)
+
+// How a trial boot went.
+const (
+	TrialCommitted = "committed"
+	TrialFailed    = "failed"
 )
 
 // Request is what a client asks for; which fields count depends on Op.
 type Request struct {
 	Op string `json:"op"`
 
-	// poweroff, reboot, halt: at once, with nothing but a sync before it.
+	// poweroff, reboot, halt, kexec: at once, with nothing but a sync before it.
 	Force bool `json:"force,omitempty"`
 
 	// log: read the two descriptors that come along to their ends, into the
@@ -41,8 +49,25 @@ type Request struct {
 	MaxBytes int64  `json:"max_bytes,omitempty"`
 	Files    int    `json:"files,omitempty"`
 
-	// settings: how long an orderly shutdown may take in total.
+	// settings: how long an orderly shutdown may take in total, and by when,
+	// counted from the start of the kernel, rosd wants to have decided a trial.
+	// PID 1 gives it a minute more. 0 leaves the deadline as it is.
 	ShutdownTimeoutSeconds int `json:"shutdown_timeout_seconds,omitempty"`
+	TrialDeadlineSeconds   int `json:"trial_deadline_seconds,omitempty"`
+
+	// trial
+	Trial *Trial `json:"trial,omitempty"`
+}
+
+// Trial says how the running trial boot went.
+type Trial struct {
+	Outcome string `json:"outcome"` // TrialCommitted or TrialFailed
+
+	// Of a failed one: why, in one line, what failed ("service network"), and
+	// the last lines of its log.
+	Reason string   `json:"reason,omitempty"`
+	Check  string   `json:"check,omitempty"`
+	Lines  []string `json:"lines,omitempty"`
 }
 
 // Answer is what PID 1 says to a Request. A refused one has only Error.
@@ -51,6 +76,11 @@ type Answer struct {
 	Error    string  `json:"error,omitempty"`
 	Children []Child `json:"children,omitempty"` // status
 	Going    string  `json:"going,omitempty"`    // status: "poweroff" … while the machine goes down
+
+	// status, of a trial boot: "open" until it is decided, then how; and how
+	// many seconds are left.
+	Trial        string `json:"trial,omitempty"`
+	TrialSeconds int    `json:"trial_seconds,omitempty"`
 }
 
 // Child is one of the processes that PID 1 keeps running.
@@ -62,9 +92,12 @@ type Child struct {
 	LastExit string `json:"last_exit,omitempty"` // "exit status 1", "killed by SIGKILL"
 }
 
+// maxDeadline is the longest that a trial may go undecided.
+const maxDeadline = 24 * 60 * 60
+
 // Check says what is wrong with a request, in the words of who wrote it.
 func (r Request) Check() error {
-	ops := []string{OpPoweroff, OpReboot, OpHalt, OpLog, OpSettings, OpStatus}
+	ops := []string{OpPoweroff, OpReboot, OpHalt, OpKexec, OpLog, OpSettings, OpStatus, OpTrial}
 	switch {
 	case !slices.Contains(ops, r.Op):
 		return fmt.Errorf("op is %q, want one of %q", r.Op, ops)
@@ -74,6 +107,22 @@ func (r Request) Check() error {
 		return errors.New("max_bytes and files must not be negative")
 	case r.Op == OpSettings && r.ShutdownTimeoutSeconds <= 0:
 		return errors.New("shutdown_timeout_seconds must be at least 1")
+	case r.TrialDeadlineSeconds < 0 || r.TrialDeadlineSeconds > maxDeadline:
+		return fmt.Errorf("trial_deadline_seconds must be from 0 to %d", maxDeadline)
+	case r.Op == OpTrial:
+		return r.Trial.check()
+	}
+	return nil
+}
+
+func (t *Trial) check() error {
+	switch {
+	case t == nil:
+		return errors.New("op trial wants a trial")
+	case t.Outcome != TrialCommitted && t.Outcome != TrialFailed:
+		return fmt.Errorf("outcome of the trial is %q, want %q or %q", t.Outcome, TrialCommitted, TrialFailed)
+	case t.Outcome == TrialFailed && t.Reason == "":
+		return errors.New("a failed trial wants a reason")
 	}
 	return nil
 }

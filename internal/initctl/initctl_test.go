@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -54,7 +56,17 @@ func (p *pid1) Log(service string, maxBytes int64, files int, stdout, stderr *os
 	return p.note("log " + service)
 }
 
-func (p *pid1) Settings(d time.Duration) error { return p.note("timeout " + d.String()) }
+func (p *pid1) Settings(timeout, deadline time.Duration) error {
+	return p.note("timeout " + timeout.String() + " deadline " + deadline.String())
+}
+
+func (p *pid1) Trial(t initctl.Trial) error {
+	text := fmt.Sprintf("trial %s %q %q", t.Outcome, t.Reason, t.Check)
+	if n := len(t.Lines); n > 0 {
+		text += " " + t.Lines[n-1]
+	}
+	return p.note(text)
+}
 
 func (p *pid1) Status() initctl.Answer {
 	return initctl.Answer{Children: []initctl.Child{{Name: "containerd", Pid: 42, Restarts: 1, Ready: true}}}
@@ -85,13 +97,21 @@ func TestRequests(t *testing.T) {
 	for _, err := range []error{
 		initctl.Power(ctx, socket, initctl.OpReboot, false),
 		initctl.Power(ctx, socket, initctl.OpPoweroff, true),
-		initctl.Settings(ctx, socket, 1500*time.Millisecond),
+		initctl.Power(ctx, socket, initctl.OpKexec, false),
+		initctl.Settings(ctx, socket, 1500*time.Millisecond, 0),
+		initctl.Settings(ctx, socket, time.Minute, 5*time.Minute),
+		initctl.EndTrial(ctx, socket, initctl.Trial{Outcome: initctl.TrialCommitted}),
+		initctl.EndTrial(ctx, socket, initctl.Trial{
+			Outcome: initctl.TrialFailed, Reason: "unhealthy", Check: "service network",
+			Lines: append(slices.Repeat([]string{"\x01 line" + strings.Repeat("<", 100)}, 10000), "the last"),
+		}),
 	} {
 		if err != nil {
 			t.Error(err)
 		}
 	}
-	want := []string{"reboot", "poweroff now", "timeout 2s"}
+	want := []string{"reboot", "poweroff now", "kexec", "timeout 2s deadline 0s", "timeout 1m0s deadline 5m0s",
+		`trial committed "" ""`, `trial failed "unhealthy" "service network" the last`}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if diff := cmp.Diff(want, h.asked); diff != "" {
@@ -157,10 +177,15 @@ func TestBadRequests(t *testing.T) {
 	for _, tt := range []struct{ name, line, want string }{
 		{"not JSON", "poweroff\n", `cannot read request: invalid character 'p' looking for beginning of value`},
 		{"unknown op", `{"op":"explode"}` + "\n",
-			`op is \"explode\", want one of [\"poweroff\" \"reboot\" \"halt\" \"log\" \"settings\" \"status\"]`},
+			`op is \"explode\", want one of [\"poweroff\" \"reboot\" \"halt\" \"kexec\" \"log\" \"settings\" \"status\" \"trial\"]`},
 		{"log without files", `{"op":"log","service":"ntp"}` + "\n", `op log wants 2 file descriptors, got 0`},
 		{"log without service", `{"op":"log"}` + "\n", `op log wants a service`},
 		{"no timeout", `{"op":"settings"}` + "\n", `shutdown_timeout_seconds must be at least 1`},
+		{"deadline", `{"op":"settings","shutdown_timeout_seconds":1,"trial_deadline_seconds":86401}` + "\n",
+			`trial_deadline_seconds must be from 0 to 86400`},
+		{"no trial", `{"op":"trial"}` + "\n", `op trial wants a trial`},
+		{"odd outcome", `{"op":"trial","trial":{"outcome":"won"}}` + "\n", `outcome of the trial is \"won\", want \"committed\" or \"failed\"`},
+		{"no reason", `{"op":"trial","trial":{"outcome":"failed"}}` + "\n", `a failed trial wants a reason`},
 		{"no newline", `{"op":"reboot"}`, `cannot read request: `},
 		{"endless", strings.Repeat("x", 80<<10), `request is longer than 65536 bytes`},
 	} {

@@ -26,8 +26,12 @@ type Handler interface {
 	Power(op string, force bool) error
 	// Log owns the two files from here on, also when it fails.
 	Log(service string, maxBytes int64, files int, stdout, stderr *os.File) error
-	Settings(shutdownTimeout time.Duration) error
+	// Settings: a trialDeadline of 0 leaves it as it is.
+	Settings(shutdownTimeout, trialDeadline time.Duration) error
 	Status() Answer
+	// Trial decides the trial boot. When it returns, what it was told is on
+	// the disk; a failed one is followed by a reboot.
+	Trial(Trial) error
 }
 
 // Listen makes the socket. One that an earlier process left behind is
@@ -117,9 +121,11 @@ func answer(conn *net.UnixConn, h Handler) (a Answer) {
 		handed = true
 		err = h.Log(req.Service, req.MaxBytes, req.Files, files[0], files[1])
 	case OpSettings:
-		err = h.Settings(time.Duration(req.ShutdownTimeoutSeconds) * time.Second)
+		err = h.Settings(time.Duration(req.ShutdownTimeoutSeconds)*time.Second, time.Duration(req.TrialDeadlineSeconds)*time.Second)
 	case OpStatus:
 		a = h.Status()
+	case OpTrial:
+		err = h.Trial(*req.Trial)
 	default:
 		err = h.Power(req.Op, req.Force)
 	}

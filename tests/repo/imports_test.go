@@ -18,6 +18,7 @@ var order = []string{
 	"internal/mounts",
 	"internal/modules",
 	"internal/blockdev",
+	"internal/bootnote",
 	"internal/verity",
 	"internal/slots",
 	"internal/bootloader",
