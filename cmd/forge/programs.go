@@ -27,6 +27,7 @@ var theirs = []program{
 var ours = []program{
 	{name: "init", module: ".", pkg: "./init"},
 	{name: "rosd", module: ".", pkg: "./cmd/rosd"},
+	{name: "osupdate", module: ".", pkg: "./cmd/osupdate"},
 	// Without templates the linker drops a third of it; ros prints its own help.
 	{name: "ros", module: ".", pkg: "./cmd/ros", tags: "urfave_cli_no_template"},
 	{name: "ros-datasource", module: ".", pkg: "./cmd/datasource"},

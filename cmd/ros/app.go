@@ -18,6 +18,7 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	color          bool
+	terminal       bool // stdout is one
 	now            func() time.Time
 	loc            *time.Location
 	uid            int // who runs it
@@ -28,6 +29,7 @@ type app struct {
 	logDir     string // one log file per service
 	release    string // what the OS image says about itself
 	bootRecord string // what PID 1 wrote about this boot
+	osupdate   string // the worker, for when there is no rosd
 
 	conf        string   // folder of cloud-config.yml
 	oem         string   // config of who delivered the machine
@@ -152,9 +154,10 @@ func (a *app) printJSON(v any) error {
 // wantsColor says whether f is a terminal whose user has not asked for plain
 // text (https://no-color.org).
 func wantsColor(f *os.File, getenv func(string) string) bool {
-	if getenv("NO_COLOR") != "" || getenv("TERM") == "dumb" {
-		return false
-	}
+	return getenv("NO_COLOR") == "" && getenv("TERM") != "dumb" && isTerminal(f)
+}
+
+func isTerminal(f *os.File) bool {
 	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 	return err == nil
 }

@@ -45,6 +45,7 @@ type fakeRosd struct {
 	applied  control.ConfigApplied      // what every change of the config answers
 	refuses  *control.Error             // if set, what every change of the config is refused with
 	after    map[string]control.Service // what becomes of a service that is acted on
+	work     map[string]string          // verb of osupdate: the events that it answers
 
 	mu    sync.Mutex
 	asked []string // "stop ntp {"timeout_seconds":3,"wait":true}"
@@ -92,6 +93,11 @@ func (f *fakeRosd) routes() http.Handler {
 		f.wrote = string(write.Text)
 		answer(w, 200, f.applied)
 	})
+	mux.HandleFunc("POST /v1/os/{verb}", func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		f.remember("os " + r.PathValue("verb") + " " + string(body))
+		io.WriteString(w, f.work[r.PathValue("verb")])
+	})
 	mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, _ *http.Request) {
 		for _, e := range f.events {
 			json.NewEncoder(w).Encode(e)
@@ -136,6 +142,7 @@ func newApp(t *testing.T, rosd *fakeRosd) *app {
 		logDir:     filepath.Join(dir, "log"),
 		release:    filepath.Join(dir, "release.json"),
 		bootRecord: filepath.Join(dir, "boot.json"),
+		osupdate:   filepath.Join(dir, "osupdate"),
 
 		conf:        filepath.Join(dir, "conf"),
 		oem:         filepath.Join(dir, "oem-config.yml"),

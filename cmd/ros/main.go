@@ -22,6 +22,7 @@ import (
 	"github.com/rosteros/ros/internal/configstore"
 	"github.com/rosteros/ros/internal/control"
 	"github.com/rosteros/ros/internal/initctl"
+	"github.com/rosteros/ros/internal/osupdate"
 	"github.com/rosteros/ros/internal/servicelog"
 )
 
@@ -32,6 +33,7 @@ func main() {
 		stdout:     os.Stdout,
 		stderr:     os.Stderr,
 		color:      wantsColor(os.Stdout, os.Getenv),
+		terminal:   isTerminal(os.Stdout),
 		now:        time.Now,
 		loc:        time.Local,
 		uid:        os.Geteuid(),
@@ -41,6 +43,7 @@ func main() {
 		logDir:     servicelog.Dir,
 		release:    releaseFile,
 		bootRecord: bootlog.Path,
+		osupdate:   osupdate.Program,
 
 		conf:        configstore.Dir,
 		oem:         config.OEMFile,

@@ -23,6 +23,7 @@ import (
 	"github.com/rosteros/ros/internal/control/server"
 	"github.com/rosteros/ros/internal/initctl"
 	"github.com/rosteros/ros/internal/mounts"
+	"github.com/rosteros/ros/internal/osupdate"
 	"github.com/rosteros/ros/internal/servicelog"
 	"github.com/rosteros/ros/internal/supervise"
 )
@@ -138,6 +139,7 @@ func newServer(services *supervise.Supervisor, files *serviceFiles, configs *con
 		Plan:    files.plan,
 		Reload:  func() control.Plan { return files.reload(services) },
 		Config:  configs,
+		OS:      osupdate.Local{Program: osupdate.Program, Stderr: os.Stderr},
 		Cgroups: cgroupRoot + containers.CgroupParent,
 		Log:     log,
 	}

@@ -28,6 +28,9 @@ const Socket = "/run/ros/api/rosd.sock"
 //	GET  /v1/plan                       Plan
 //	GET  /v1/boot                       Boot
 //	GET  /v1/events                     stream of Event, one JSON object a line
+//	GET  /v1/os                         what "osupdate status" answers
+//	POST /v1/os/VERB                    body: the options of the verb; answers a stream of osupdate.Event,
+//	                                    one JSON object a line; for root only
 //
 // Logs are files (package servicelog); ros reads them itself.
 

@@ -23,11 +23,13 @@ type Config interface {
 	Rollback(ctx context.Context) (control.ConfigApplied, error)
 }
 
+const changeConfig = "change the config"
+
 func (s *Server) configRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/config", func(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, s.Config.View(byRoot(r)))
 	})
-	mux.HandleFunc("POST /v1/config/write", s.forRoot(func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("POST /v1/config/write", s.forRoot(changeConfig, func(w http.ResponseWriter, r *http.Request) {
 		var write control.ConfigWrite
 		if err := decode(w, r, &write, maxConfig); err != nil {
 			s.answerError(w, http.StatusBadRequest, fmt.Errorf("cannot read the body of the request: %w", err))
@@ -44,7 +46,7 @@ func (s *Server) configRoutes(mux *http.ServeMux) {
 		"confirm":  s.Config.Confirm,
 		"rollback": s.Config.Rollback,
 	} {
-		mux.HandleFunc("POST /v1/config/"+verb, s.forRoot(func(w http.ResponseWriter, r *http.Request) {
+		mux.HandleFunc("POST /v1/config/"+verb, s.forRoot(changeConfig, func(w http.ResponseWriter, r *http.Request) {
 			s.change(w, r, act)
 		}))
 	}
@@ -62,11 +64,12 @@ func (s *Server) change(w http.ResponseWriter, r *http.Request, act func(context
 }
 
 // forRoot keeps out everybody else. The group of the socket may look at the
-// machine and run its services; who writes its config has all of it.
-func (s *Server) forRoot(next http.HandlerFunc) http.HandlerFunc {
+// machine and run its services; who writes its config, or its disks, has all of
+// it.
+func (s *Server) forRoot(doing string, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !byRoot(r) {
-			s.answerError(w, http.StatusForbidden, errors.New("only root may change the config"))
+			s.answerError(w, http.StatusForbidden, errors.New("only root may "+doing))
 			return
 		}
 		next(w, r)

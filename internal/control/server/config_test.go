@@ -129,6 +129,8 @@ func TestConfigRights(t *testing.T) {
 			"POST /v1/config/rollback":   refused,
 			"POST /v1/config/confirm":    refused,
 			"POST /v1/services/ntp/stop": `HTTP/1.0 200 OK {"name":"ntp"`,
+			"GET /v1/os":                 `HTTP/1.0 200 OK {"running":"A"}`,
+			"POST /v1/os/install":        `HTTP/1.0 403 Forbidden {"error":"only root may change the OS"}`,
 		}},
 		{"others", 1100, 100, map[string]string{"GET /v1/config": "dial unix " + socket + ": connect: permission denied"}},
 	} {

@@ -25,6 +25,7 @@ import (
 	"github.com/rosteros/ros/internal/bootlog"
 	"github.com/rosteros/ros/internal/configstore"
 	"github.com/rosteros/ros/internal/control"
+	"github.com/rosteros/ros/internal/osupdate"
 	"github.com/rosteros/ros/internal/supervise"
 )
 
@@ -42,6 +43,7 @@ type Server struct {
 	Plan       func() control.Plan // what was read last
 	Reload     func() control.Plan // reads the service files again
 	Config     Config              // what the machine should be
+	OS         osupdate.Worker     // what touches disks and slots
 	Cgroups    string              // folder with a cgroup per service
 	Log        *slog.Logger
 }
@@ -130,6 +132,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/boot", s.boot)
 	mux.HandleFunc("GET /v1/events", s.events)
 	s.configRoutes(mux)
+	s.osRoutes(mux)
 	return jsonErrors(mux)
 }
 

@@ -110,6 +110,7 @@ func serveAs(t *testing.T, gid int) (socket, root string) {
 			return control.Plan{Steps: plan.Steps}
 		},
 		Config:  fakeConfig{},
+		OS:      fakeWorker{},
 		Cgroups: filepath.Join(root, "sys/services"),
 		Log:     slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
@@ -163,7 +164,7 @@ func ask(t *testing.T, socket, method, path, body string) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if kind := res.Header.Get("Content-Type"); kind != "application/json" {
+	if kind := res.Header.Get("Content-Type"); kind != "application/json" && kind != "application/x-ndjson" {
 		t.Errorf("%s %s: Content-Type is %q", method, path, kind)
 	}
 	return res.StatusCode, string(text)

@@ -1,0 +1,6 @@
+package main
+
+// verbs is the table of all that the worker can do.
+func verbs() []verb {
+	return []verb{}
+}
