@@ -26,6 +26,7 @@ type forge struct {
 	flavour string
 	version string
 	dense   bool
+	overlay string // folder put over the OS image; "": none
 	top     string // the source tree, absolute
 	build   string // absolute
 	shared  string // build/<arch>: programs, layers, images

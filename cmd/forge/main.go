@@ -50,6 +50,7 @@ func run(args []string, out io.Writer) error {
 	flavour := flags.String("flavour", "vm", "kernel: vm (Debian's cloud kernel) or metal (the generic one)")
 	version := flags.String("version", "v0.0.0-dev", "version of the OS image")
 	dense := flags.Bool("dense", false, "compress as for a release (slow) instead of fast")
+	overlay := flags.String("overlay", "", "folder whose files go over those of the OS image: a program of your own, a key, a default")
 	buildDir := flags.String("build", "build", "folder for everything that is made")
 	if err := flags.Parse(args); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
@@ -65,6 +66,7 @@ func run(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	f.overlay = *overlay
 	switch flags.Arg(0) {
 	case "build":
 		return f.steps(f.programs, f.images, f.kernel, f.osImage, f.initrd, f.iso)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strings"
 )
 
 // release is /usr/lib/ros/release.json of the OS image.
@@ -52,6 +53,14 @@ func (f *forge) osParts() ([]osPart, error) {
 		osPart{filepath.Join(f.kernelDir(), "usr/lib/modules"), "usr/lib/modules"}), nil
 }
 
+// overlayPart is what goes over everything else.
+func (f *forge) overlayPart() []osPart {
+	if f.overlay == "" {
+		return nil
+	}
+	return []osPart{{f.overlay, ""}}
+}
+
 // mountPoints exist in the read-only root for what is mounted at boot.
 var mountPoints = []string{"dev", "etc", "home", "media", "mnt", "opt", "proc", "root", "run", "state", "sys", "tmp", "var"}
 
@@ -62,6 +71,7 @@ func (f *forge) osImage() error {
 	if err != nil {
 		return err
 	}
+	parts = append(parts, f.overlayPart()...)
 	key := []any{f.version, f.dense, forgeFormat, f.arch.Name, runtime.Version()}
 	for _, p := range parts {
 		h, err := f.partHash(p)
@@ -83,9 +93,9 @@ func (f *forge) osImage() error {
 // which says the same and is quick to read.
 func (f *forge) partHash(p osPart) (string, error) {
 	stamp := filepath.Join(f.shared, "stamps", "image "+filepath.Base(p.from))
-	if filepath.Base(p.from) == "modules" {
+	if p.to == "usr/lib/modules" {
 		stamp = filepath.Join(f.dir, "stamps", "kernel")
-	} else if filepath.Base(filepath.Dir(p.from)) != "layers" {
+	} else if !strings.HasPrefix(p.from, filepath.Join(f.shared, "layers")+"/") {
 		return hashTree(p.from)
 	}
 	text, err := os.ReadFile(stamp)
