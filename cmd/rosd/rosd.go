@@ -25,6 +25,7 @@ import (
 	"github.com/rosteros/ros/internal/mounts"
 	"github.com/rosteros/ros/internal/osupdate"
 	"github.com/rosteros/ros/internal/servicelog"
+	"github.com/rosteros/ros/internal/stateformat"
 	"github.com/rosteros/ros/internal/supervise"
 )
 
@@ -166,13 +167,27 @@ func newConfigurator(kernel cmdline.Line, log *slog.Logger) *configurator {
 	lowest, _ := config.Load(config.Layer{Name: config.CommandLine, Settings: c.settings})
 	partition := oem{devices: blockdev.Local(), dir: filepath.Dir(config.OEMFile), mount: mounts.ReadOnly}
 	if err := within(oemWait, func() error { return partition.fetch(lowest.Rancher.State.OEMDev) }); err != nil {
-		c.standing = []string{err.Error()}
+		c.standing = append(c.standing, err.Error())
+	}
+	// Before the first look at a file: one that a newer release left behind, or
+	// an older one, becomes what this one can read.
+	note, err := stateformat.Open(configstore.Dir, confMigrations())
+	if err != nil {
+		note = err.Error()
+	}
+	if note != "" {
+		c.standing = append(c.standing, note)
+		log.Warn(note)
 	}
 	c.files = config.Files{
 		OEM: partition.file(), Datasource: c.store.Datasource(), Dir: c.store.FileDir(), File: c.store.File(),
 	}
 	return c
 }
+
+// confMigrations are the changes of format that the folder of the config has
+// seen: none so far. A release that adds one can be tried and left again.
+func confMigrations() []stateformat.Migration { return nil }
 
 // rootOf is where the files of a process can be reached.
 func rootOf(pid int) string { return fmt.Sprintf("/proc/%d/root", pid) }

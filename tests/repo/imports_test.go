@@ -14,6 +14,7 @@ import (
 var order = []string{
 	"internal/cmdline",
 	"internal/atomicfile",
+	"internal/stateformat",
 	"internal/reaper",
 	"internal/mounts",
 	"internal/modules",
