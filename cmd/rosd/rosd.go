@@ -25,6 +25,7 @@ import (
 	"github.com/rosteros/ros/internal/mounts"
 	"github.com/rosteros/ros/internal/osupdate"
 	"github.com/rosteros/ros/internal/servicelog"
+	"github.com/rosteros/ros/internal/slots"
 	"github.com/rosteros/ros/internal/stateformat"
 	"github.com/rosteros/ros/internal/supervise"
 )
@@ -114,6 +115,10 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 			}
 		}
 	})
+	if running := slots.FromCmdline(kernel); running.Slot != "" {
+		u := newUpgrades(configs, log)
+		tasks.Go(func() { u.run(ctx) })
+	}
 	w := &watcher{config: configs, supervisor: services, files: files, spawn: tasks.Go}
 	tasks.Go(func() { w.run(ctx) })
 	if again {
@@ -143,6 +148,20 @@ func newServer(services *supervise.Supervisor, files *serviceFiles, configs *con
 		OS:      osupdate.Local{Program: osupdate.Program, Stderr: os.Stderr},
 		Cgroups: cgroupRoot + containers.CgroupParent,
 		Log:     log,
+	}
+}
+
+func newUpgrades(configs *configurator, log *slog.Logger) *upgrades {
+	return &upgrades{
+		config: func() config.Upgrade { return configs.config().Rancher.Upgrade },
+		worker: osupdate.Local{Program: osupdate.Program, Stderr: os.Stderr},
+		reboot: func(ctx context.Context) error {
+			return initctl.Power(ctx, initctl.Socket, initctl.OpReboot, false)
+		},
+		pausedAt:  osupdate.PauseFile,
+		machineID: readLine("/etc/machine-id"),
+		now:       time.Now,
+		log:       log,
 	}
 }
 

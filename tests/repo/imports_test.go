@@ -15,6 +15,7 @@ var order = []string{
 	"internal/cmdline",
 	"internal/atomicfile",
 	"internal/stateformat",
+	"internal/maintenance",
 	"internal/reaper",
 	"internal/mounts",
 	"internal/modules",
