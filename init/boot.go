@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/rosteros/ros/internal/bootlog"
+	"github.com/rosteros/ros/internal/bootnote"
 )
 
 // The whole boot, top to bottom, in two lists. A phase may use only what the
@@ -18,6 +19,7 @@ var stage1 = []phase{
 	{"mounts", mountEarly, required, inline},      // /proc /sys /dev /run /sys/fs/cgroup
 	{"cmdline", readCmdline, required, inline},    // what the boot loader asks for
 	{"modules", loadDrivers, optional, inline},    // for the devices that are there
+	{"trial", openGuard, optional, inline},        // the first boot of a release: watchdog, deadline, boot note
 	{"image", findImage, required, inline},        // the OS image: a file on a medium, or a partition
 	{"verity", openVerity, required, inline},      // checked against ros.roothash from here on
 	{"root", mountRoot, required, inline},         // EROFS, read-only, on /sysroot
@@ -102,6 +104,7 @@ func (m *machine) runPhases(stage int, list []phase) error {
 // runPhase runs one phase, reports and records it.
 func (m *machine) runPhase(stage int, p phase) error {
 	began := bootlog.Now()
+	m.trial.change(func(n *bootnote.Note) { n.Phase = p.name })
 	detail, err := m.callPhase(p)
 	if errors.Is(err, errNothingToDo) {
 		return nil

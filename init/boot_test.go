@@ -55,7 +55,7 @@ func testMachine(t *testing.T) (*machine, *screen) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	m := &machine{
-		ctx: ctx, out: out, log: out.logger(), power: newPower(), damaged: never,
+		ctx: ctx, out: out, log: out.logger(), power: newPower(), trial: newTrial(func() []string { return []string{"the kernel says"} }), damaged: never,
 		record: &recorder{path: filepath.Join(t.TempDir(), "boot.json")},
 	}
 	t.Cleanup(m.wg.Wait)

@@ -28,6 +28,7 @@ type machine struct {
 	reap   *reaper.Reaper
 	record *recorder
 	power  *power
+	trial  *trial
 	// damaged says whether the OS image has turned out not to match its root hash.
 	damaged func() bool
 	wg      sync.WaitGroup // of everything that guard started

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rosteros/ros/internal/bootlog"
+	"github.com/rosteros/ros/internal/bootnote"
 	"github.com/rosteros/ros/internal/mounts"
 	"github.com/rosteros/ros/internal/reaper"
 )
@@ -85,6 +86,7 @@ func newMachine(ctx context.Context) *machine {
 		reap:   reaper.New(),
 		record: &recorder{path: bootlog.Path},
 		power:  newPower(),
+		trial:  newTrial(lastKernelLines),
 
 		damaged: imageDamaged,
 	}
@@ -97,13 +99,19 @@ func (m *machine) start() {
 }
 
 func (m *machine) runStage1() {
+	// Before the phase that reports on it: a phase that fails before that one
+	// must not leave a machine in a trial at a shell.
+	if m.reloadCmdline() == nil {
+		m.beginTrial()
+	}
 	err := m.runPhases(1, stage1)
 	if err == nil {
+		_ = m.trial.flush(time.Second)
 		m.out.flush(time.Second)
 		// Read once before it runs: a damaged block shows as an error here,
 		// as a fault at a random place of a running PID 1 otherwise.
 		if err = readThrough(self); err == nil {
-			err = unix.Exec(self, []string{self}, []string{"PATH=" + path})
+			err = unix.Exec(self, []string{self}, append(m.handWatchdog(), "PATH="+path))
 		}
 		err = &phaseError{"exec", fmt.Errorf("cannot run %q of the OS image: %w", self, m.explain(err))}
 		m.out.say(warning, "FAIL "+err.Error())
@@ -118,9 +126,12 @@ func (m *machine) runStage2() {
 	if err := m.reloadCmdline(); err != nil {
 		m.log.Warn("going on without the command line", "error", err)
 	}
+	m.takeWatchdog()
+	m.beginTrial()
 	if err := m.runPhases(2, stage2); err != nil {
 		m.fail(err)
 	}
+	m.trial.change(func(n *bootnote.Note) { n.Phase = "running" })
 	m.guard("image", m.watchImage)
 	debug.FreeOSMemory()
 }

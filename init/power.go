@@ -108,6 +108,7 @@ func (m *machine) obey() {
 // carryOut takes the machine down. It returns only when the kernel refuses.
 func (m *machine) carryOut(o order) {
 	_, timeout := m.power.state()
+	m.stopTrial(o)
 	if o.force {
 		m.out.say(warning, fmt.Sprintf("%s at once", o.op))
 		_ = within(5*time.Second, func() error { unix.Sync(); return nil })
@@ -157,6 +158,7 @@ type shutdown struct {
 	busy       func() []string // services with a process left
 	terminate  func()          // SIGTERM to those
 	kill       func()          // SIGKILL to everything but PID 1
+	giveBack   func() error    // of a trial: its try; nil: nothing
 	steps      []step
 	say        func(text string)
 }
@@ -197,6 +199,11 @@ func (s *shutdown) run() {
 		}
 	}
 	s.kill()
+	if s.giveBack != nil {
+		if err := within(rearmTime+stepTime, s.giveBack); err != nil {
+			s.say(fmt.Sprintf("this release will not be tried again: %v", err))
+		}
+	}
 	for _, step := range s.steps {
 		if err := within(stepTime, step.run); err != nil {
 			s.say(fmt.Sprintf("cannot %s: %v", step.name, err))

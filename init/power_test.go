@@ -212,6 +212,23 @@ func TestShutdownOfStage1(t *testing.T) {
 	}
 }
 
+// The try of a stopped trial is given back when nothing runs any more and
+// everything is still mounted; that it does not work holds up nothing.
+func TestShutdownGivesTheTryBack(t *testing.T) {
+	var done []string
+	s := &shutdown{
+		timeout: time.Second, busy: func() []string { return nil },
+		kill: func() { done = append(done, "kill") }, say: func(text string) { done = append(done, text) },
+		giveBack: func() error { done = append(done, "give back"); return errors.New("no ESP") },
+		steps:    []step{{"unmount", func() error { done = append(done, "unmount"); return nil }}},
+	}
+	s.run()
+	want := "kill; give back; this release will not be tried again: no ESP; unmount"
+	if got := strings.Join(done, "; "); got != want {
+		t.Errorf("did %q, want %q", got, want)
+	}
+}
+
 func TestSwapOff(t *testing.T) {
 	var off []string
 	err := swapOff([]byte("Filename\tType\tSize\tUsed\tPriority\n/var/swapfile    file\t16380\t0\t-2\n/a\\040b  partition 1 0 -3\n"), func(path string) error {

@@ -21,19 +21,26 @@ var errRescueAsked = errors.New("the kernel command line asks for rescue")
 
 // rescueOnPurpose ends the boot before it touches a disk, when asked to.
 func rescueOnPurpose(m *machine) (string, error) {
-	if m.line.Flag("rancher.rescue") || m.line.Flag("rancher.recovery") || m.line.Flag("rescue") {
+	if m.rescueAsked() {
 		return "", errRescueAsked
 	}
 	return "", errNothingToDo
 }
 
+func (m *machine) rescueAsked() bool {
+	return m.line.Flag("rancher.rescue") || m.line.Flag("rancher.recovery") || m.line.Flag("rescue")
+}
+
 // fail reports what the boot cannot go on without and opens the rescue
-// shells. While they are open, another failure is only reported.
+// shells, or ends the trial that this boot is. While shells are open, another failure is only reported.
 func (m *machine) fail(err error) {
 	var pe *phaseError
 	maybe := errors.As(err, &pe) && (pe.phase == "containerd" || pe.phase == "rosd")
 	if pe == nil { // a phase has reported its own
 		m.out.say(warning, fmt.Sprintf("FAIL %v", err))
+	}
+	if m.endsTrial(pe, err) {
+		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -18,6 +18,7 @@ import (
 
 	"github.com/rosteros/ros/internal/blockdev"
 	"github.com/rosteros/ros/internal/bootlog"
+	"github.com/rosteros/ros/internal/bootnote"
 	"github.com/rosteros/ros/internal/cmdline"
 	"github.com/rosteros/ros/internal/modules"
 	"github.com/rosteros/ros/internal/mounts"
@@ -311,6 +312,7 @@ func checkRelease(m *machine) (string, error) {
 		return "", err
 	}
 	m.record.change(func(b *bootlog.Record) { b.Version, b.Slot = r.Version, m.slot })
+	m.trial.change(func(n *bootnote.Note) { n.Version = r.Version })
 	if warning != "" {
 		m.warn(warning)
 	}

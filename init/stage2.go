@@ -234,24 +234,21 @@ func (m *machine) Log(service string, maxBytes int64, files int, stdout, stderr 
 }
 
 // Settings is what the configuration says.
-func (m *machine) Settings(shutdownTimeout, _ time.Duration) error {
+func (m *machine) Settings(shutdownTimeout, trialDeadline time.Duration) error {
 	m.power.setTimeout(shutdownTimeout)
+	m.trial.decideBy(trialDeadline)
 	return nil
 }
 
-// Trial is refused: no boot is a trial yet.
-func (m *machine) Trial(initctl.Trial) error { return errors.New("this boot is no trial") }
-
 // Status is how the children are.
 func (m *machine) Status() initctl.Answer {
-	a := initctl.Answer{}
+	a := initctl.Answer{Trial: m.trial.state()}
 	a.Going, _ = m.power.state()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, c := range []*child{m.containerd, m.rosd} {
-		if c != nil {
-			a.Children = append(a.Children, c.status())
-		}
+	if a.Trial == trialOpen {
+		a.TrialSeconds = int(m.trial.left().Seconds())
+	}
+	for _, c := range m.children() {
+		a.Children = append(a.Children, c.status())
 	}
 	return a
 }
@@ -268,7 +265,10 @@ func startContainerd(m *machine) (string, error) {
 		}
 		return m.startProgram(program)
 	}, accepts("/run/ros/containerd/containerd.sock"))
-	c.ended = root.ended
+	c.ended = func(r run) {
+		root.ended(r)
+		m.childEnded(c)
+	}
 	m.mu.Lock()
 	m.containerd = c
 	m.mu.Unlock()
@@ -278,6 +278,7 @@ func startContainerd(m *machine) (string, error) {
 func startRosd(m *machine) (string, error) {
 	program := program{name: "rosd", argv: []string{"/usr/lib/ros/rosd"}, oomScoreAdj: -900}
 	c := newChild("rosd", m.log, func() (process, error) { return m.startProgram(program) }, accepts("/run/ros/api/rosd.sock"))
+	c.ended = func(run) { m.childEnded(c) }
 	m.mu.Lock()
 	m.rosd = c
 	m.mu.Unlock()
@@ -306,7 +307,8 @@ func (m *machine) keepChild(c *child) (string, error) {
 const imageInterval = 5 * time.Second
 
 // watchImage tells of damage once. While containerd or rosd is not up it ends
-// the boot: they die again and again where a block is missing.
+// the boot: they die again and again where a block is missing. A trial it ends
+// in any case.
 func (m *machine) watchImage() {
 	tick := time.NewTicker(imageInterval)
 	defer tick.Stop()
@@ -321,7 +323,7 @@ func (m *machine) watchImage() {
 	m.mu.Lock()
 	up := m.containerd != nil && m.containerd.wasReady() && m.rosd != nil && m.rosd.wasReady()
 	m.mu.Unlock()
-	if !up {
+	if !up || m.trial.open() {
 		m.fail(errDamaged)
 	}
 }
@@ -418,6 +420,7 @@ func (m *machine) shutdown(timeout time.Duration) *shutdown {
 		busy:      func() []string { return busyGroups(filepath.Join(cgroupRoot, "services")) },
 		terminate: func() { signalGroup(filepath.Join(cgroupRoot, "services"), unix.SIGTERM) },
 		kill:      func() { killAll(cgroupRoot) },
+		giveBack:  func() error { return m.giveBack(osupdate) },
 		say:       func(text string) { m.out.say(warning, text) },
 	}
 	m.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,9 +13,13 @@ import (
 
 const (
 	watchdogDevice  = "/dev/watchdog"
-	watchdogSeconds = 60 // without a feed, then the hardware resets the machine
-	watchdogTries   = 6  // its driver may be loaded late
+	softdogIdentity = "Software Watchdog" // of the kernel's own, which is no hardware
+	watchdogSeconds = 60                  // without a feed, then the hardware resets the machine
+	watchdogTries   = 6                   // its driver may be loaded late
 	watchdogPause   = 5 * time.Second
+
+	// watchdogVariable hands the descriptor of the open device to stage 2.
+	watchdogVariable = "ROS_WATCHDOG"
 )
 
 // watchdog is the open watchdog device.
@@ -25,6 +30,12 @@ type watchdog struct {
 // openWatchdog looks for a watchdog; most virtual machines have none, and that
 // is no reason for a warning.
 func openWatchdog(m *machine) (string, error) {
+	m.mu.Lock()
+	dog := m.watchdog
+	m.mu.Unlock()
+	if dog != nil {
+		return dog.String() + ", since stage 1", nil
+	}
 	for range watchdogTries {
 		f, err := os.OpenFile(watchdogDevice, os.O_WRONLY, 0)
 		if err == nil {
@@ -42,15 +53,47 @@ func (m *machine) armWatchdog(f *os.File) (string, error) {
 	// Some devices have one timeout only, and say so with an error: then the
 	// interval of feeding must do.
 	_ = unix.IoctlSetPointerInt(int(f.Fd()), unix.WDIOC_SETTIMEOUT, watchdogSeconds)
-	detail := watchdogDevice
-	if seconds, err := unix.IoctlGetInt(int(f.Fd()), unix.WDIOC_GETTIMEOUT); err == nil {
-		detail = fmt.Sprintf("%s, %d s", watchdogDevice, seconds)
-	}
+	dog := &watchdog{f}
 	m.mu.Lock()
-	m.watchdog = &watchdog{f}
+	m.watchdog = dog
 	m.mu.Unlock()
 	m.feedWatchdog()
-	return detail, nil
+	return dog.String(), nil
+}
+
+// String says which it is and after how long it bites.
+func (w *watchdog) String() string {
+	text := watchdogDevice
+	if id := w.identity(); id != "" {
+		text += " (" + id + ")"
+	}
+	if seconds, err := unix.IoctlGetInt(int(w.f.Fd()), unix.WDIOC_GETTIMEOUT); err == nil {
+		text += fmt.Sprintf(", %d s", seconds)
+	}
+	return text
+}
+
+func (w *watchdog) identity() string {
+	about, err := unix.IoctlGetWatchdogInfo(int(w.f.Fd()))
+	if err != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(about.Identity[:])
+}
+
+// armAnyWatchdog opens the hardware's watchdog or, without one, the kernel's.
+func (m *machine) armAnyWatchdog() (string, error) {
+	f, err := os.OpenFile(watchdogDevice, os.O_WRONLY, 0)
+	if err != nil && m.drivers != nil {
+		if err := m.drivers.Load("softdog", ""); err != nil {
+			return "", err
+		}
+		f, err = os.OpenFile(watchdogDevice, os.O_WRONLY, 0)
+	}
+	if err != nil {
+		return "", err
+	}
+	return m.armWatchdog(f)
 }
 
 func (m *machine) feedWatchdog() {
@@ -72,4 +115,52 @@ func (m *machine) closeWatchdog() {
 		_ = m.watchdog.f.Close()
 		m.watchdog = nil
 	}
+}
+
+// dropSoftdog closes the kernel's own watchdog, which only a trial has.
+func (m *machine) dropSoftdog() {
+	m.mu.Lock()
+	dog := m.watchdog
+	m.mu.Unlock()
+	if dog != nil && dog.identity() == softdogIdentity {
+		m.closeWatchdog()
+	}
+}
+
+// handWatchdog is the environment that passes the open watchdog on through the
+// exec into stage 2: closed and opened again, it would be off in between, and
+// some hardware resets then.
+func (m *machine) handWatchdog() []string {
+	m.feedWatchdog()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.watchdog == nil {
+		return nil
+	}
+	fd := m.watchdog.f.Fd()
+	if _, err := unix.FcntlInt(fd, unix.F_SETFD, 0); err != nil {
+		m.log.Warn("watchdog is not handed on", "error", err)
+		return nil
+	}
+	return []string{watchdogVariable + "=" + strconv.Itoa(int(fd))}
+}
+
+// takeWatchdog is the other end of handWatchdog.
+func (m *machine) takeWatchdog() {
+	text, ok := os.LookupEnv(watchdogVariable)
+	if !ok {
+		return
+	}
+	fd, err := strconv.Atoi(text)
+	if err == nil {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC)
+	}
+	if err != nil {
+		m.log.Warn("watchdog of stage 1 is lost", "error", err)
+		return
+	}
+	m.mu.Lock()
+	m.watchdog = &watchdog{f: os.NewFile(uintptr(fd), watchdogDevice)}
+	m.mu.Unlock()
+	m.feedWatchdog()
 }
