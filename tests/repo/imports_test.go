@@ -24,6 +24,7 @@ var order = []string{
 	"internal/verity",
 	"internal/slots",
 	"internal/bootloader",
+	"internal/bootloader/bootloadertest",
 	"internal/statedisk",
 	"internal/bootlog",
 	"internal/initctl",
