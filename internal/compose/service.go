@@ -14,7 +14,10 @@
 // to read here (docs/decisions/0005-own-reader-of-service-files.md).
 package compose
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Scope says which containerd runs a service.
 type Scope string
@@ -85,6 +88,11 @@ type Service struct {
 	// files kept (logging.options max-size and max-file; defaults 1 MiB, 3).
 	LogMaxBytes int64 `json:"log_max_bytes"`
 	LogFiles    int   `json:"log_files"`
+
+	// Engine is what the user's engine is told about a service of scope user
+	// (project.Container, as JSON). Beside it only the name, the place, the image
+	// and what stands under "When it runs" are filled in for such a service.
+	Engine json.RawMessage `json:"engine,omitempty"`
 }
 
 // OneShot says whether the service is meant to end by itself.

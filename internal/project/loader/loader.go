@@ -1,0 +1,173 @@
+// Package loader reads the services of scope user out of a Compose file: what
+// compose-go makes of it, told to the engine as docker compose would tell it.
+//
+// It is linked by cmd/project alone. It knows no engine and no network: the
+// answer to a Request depends on the request and on the files it names.
+//
+// What docker compose passes over in silence (a key that only a swarm knows, a
+// variable that is not set) is a fault here, with file, line and key.
+package loader
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/dotenv"
+	"github.com/compose-spec/compose-go/v2/interpolation"
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/template"
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/rosteros/ros/internal/compose"
+	"github.com/rosteros/ros/internal/project"
+	"github.com/rosteros/ros/internal/yamldoc"
+)
+
+// Load reads the services of scope user of one file.
+func Load(ctx context.Context, req project.Request) project.Result {
+	stubs, _ := compose.Parse(req.Path, req.Text, req.Env) // whoever asks has told these faults
+	stubs = slices.DeleteFunc(stubs, func(s compose.Service) bool { return s.Scope != compose.ScopeUser })
+	c := &checker{path: req.Path, remote: req.Remote}
+	doc, wrong := yamldoc.Parse(req.Text)
+	if doc == nil || len(wrong) > 0 || len(stubs) == 0 {
+		for _, w := range wrong {
+			c.add(w)
+		}
+		return project.Result{Faults: c.faults}
+	}
+	c.root = doc.Root()
+	c.check(stubs)
+	if len(c.faults) > 0 {
+		return project.Result{Faults: c.faults}
+	}
+	p, err := read(ctx, req)
+	if err != nil {
+		c.explain(err)
+		return project.Result{Faults: c.faults}
+	}
+	var loaded []compose.Service
+	for _, stub := range append(stubs, c.included(p, stubs)...) {
+		s, ok := p.Services[stub.Name]
+		if !ok {
+			continue // its profile is not switched on
+		}
+		t := translation{checker: c, project: p, service: s, path: yamldoc.Path{"services", s.Name}}
+		t.translate(&stub)
+		loaded = append(loaded, stub)
+	}
+	if len(c.faults) > 0 {
+		loaded = nil
+	}
+	return project.Result{Services: loaded, Faults: c.faults}
+}
+
+// included are the services that come from other files.
+func (c *checker) included(p *types.Project, stubs []compose.Service) []compose.Service {
+	var more []compose.Service
+	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
+		here := slices.ContainsFunc(stubs, func(s compose.Service) bool { return s.Name == name })
+		if _, _, whole := c.find(yamldoc.Path{"services", name}); here || whole {
+			continue
+		}
+		line, _, _ := c.find(yamldoc.Path{"include"})
+		more = append(more, compose.Service{Name: name, File: c.path, Line: line, Scope: compose.ScopeUser})
+		if p.Services[name].Extensions["x-ros"] != nil {
+			c.wrong(yamldoc.Path{"include"}, "service %q of an included file has \"x-ros\": it counts only in the file itself", name)
+		}
+	}
+	return more
+}
+
+// rawValues reads the env_file format "raw": lines of NAME=value that are taken
+// as they are.
+func rawValues(r io.Reader, filename string, vars map[string]string, lookup func(string) (string, bool)) error {
+	lines := bufio.NewScanner(r)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimLeft(lines.Text(), " \t")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		if name == "" || strings.ContainsAny(name, " \t") {
+			return fmt.Errorf("%s:%d: %q is not NAME=value", filename, n, line)
+		}
+		if !ok {
+			if value, ok = lookup(name); !ok {
+				continue
+			}
+		}
+		vars[name] = value
+	}
+	return lines.Err()
+}
+
+// read lets compose-go load the file.
+func read(ctx context.Context, req project.Request) (*types.Project, error) {
+	dotenv.RegisterFormat("raw", rawValues)
+	env := types.Mapping{}
+	maps.Copy(env, req.Env)
+	if err := dotEnv(req, env); err != nil {
+		return nil, err
+	}
+	profiles := slices.Clone(req.Profiles)
+	if list := env["COMPOSE_PROFILES"]; list != "" {
+		profiles = append(profiles, strings.Split(list, ",")...)
+	}
+	name := loader.NormalizeProjectName(req.Name)
+	return loader.LoadWithContext(ctx, types.ConfigDetails{
+		WorkingDir:  req.Dir,
+		ConfigFiles: []types.ConfigFile{{Filename: req.Path, Content: req.Text}},
+		Environment: env,
+	}, func(o *loader.Options) {
+		o.SetProjectName(name, false)
+		o.ResolvePaths = true
+		o.Profiles = profiles
+		o.SkipInclude = req.Remote
+		o.Interpolate = &interpolation.Options{
+			LookupValue: func(key string) (string, bool) { v, ok := env[key]; return v, ok },
+			Substitute:  substitute,
+		}
+	})
+}
+
+// dotEnv adds the values of the file .env beside the service file, as docker
+// compose does. What is set already stays.
+func dotEnv(req project.Request, env types.Mapping) error {
+	if req.Remote {
+		return nil
+	}
+	path := filepath.Join(req.Dir, ".env")
+	if _, err := os.Stat(path); err != nil {
+		return nil
+	}
+	more, err := dotenv.ReadFile(path, func(key string) (string, bool) { v, ok := env[key]; return v, ok })
+	if err != nil {
+		return fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	for name, value := range more {
+		if _, ok := env[name]; !ok {
+			env[name] = value
+		}
+	}
+	return nil
+}
+
+// substitute fills in variables. Compose takes one that is not set for an empty
+// string and says so in a warning that nobody would see here.
+func substitute(text string, lookup template.Mapping) (string, error) {
+	replace := func(part string, lookup template.Mapping, cfg *template.Config) (string, error) {
+		value, set, err := template.DefaultReplacementAppliedFunc(part, lookup, cfg)
+		if err == nil && !set {
+			err = fmt.Errorf("variable %s is not set: write ${NAME:-value} for a default, or $$ for a dollar sign", part)
+		}
+		return value, err
+	}
+	return template.SubstituteWithOptions(text, lookup, template.WithoutLogging, template.WithReplacementFunction(replace))
+}
