@@ -31,7 +31,7 @@ var Appliers = []Applier{
 	{Name: "power", Effect: "at the next shutdown"},
 	{Name: "log", Effect: "at once"},
 
-	{Name: "upgrade", Effect: "at the next upgrade or look for one"},
+	{Name: "use", Effect: "the next time it is used"},
 	{Name: "boot", Effect: "at the next boot"},
 	{Name: "kernel", Effect: "at the next boot, and only on the kernel command line"},
 }

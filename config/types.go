@@ -142,7 +142,7 @@ type Rancher struct {
 	Sysctl                 map[string]string   `yaml:"sysctl" is:"sysctl" when:"sysctl" doc:"Kernel settings, net.ipv4.ip_forward: 1."`
 	SSH                    SSH                 `yaml:"ssh" when:"ssh" doc:"The ssh server."`
 	State                  State               `yaml:"state" when:"kernel" doc:"The disk that keeps what must survive a reboot."`
-	Upgrade                Upgrade             `yaml:"upgrade" when:"upgrade" doc:"Where upgrades come from, when they happen, and when they count."`
+	Upgrade                Upgrade             `yaml:"upgrade" when:"use" doc:"Where upgrades come from, when they happen, and when they count."`
 	RegistryAuths          map[string]Registry `yaml:"registry_auths" when:"registries" doc:"Logins to registries, by their host."`
 	Defaults               Defaults            `yaml:"defaults" doc:"Values for keys that nothing else sets."`
 	ResizeDevice           string              `yaml:"resize_device" is:"device" when:"boot" doc:"A disk whose first partition and its file system grow to the end of the disk, once."`

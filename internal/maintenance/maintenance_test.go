@@ -3,6 +3,7 @@ package maintenance_test
 import (
 	"testing"
 	"time"
+	_ "time/tzdata" // not every machine has them
 
 	"github.com/rosteros/ros/internal/maintenance"
 )
@@ -10,7 +11,7 @@ import (
 func TestWindow(t *testing.T) {
 	vienna, err := time.LoadLocation("Europe/Vienna")
 	if err != nil {
-		t.Skip("no time zones on this machine")
+		t.Fatal(err)
 	}
 	at := func(text string) time.Time {
 		when, err := time.ParseInLocation("2006-01-02 15:04", text, vienna)
