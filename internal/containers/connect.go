@@ -3,45 +3,21 @@ package containers
 import (
 	"context"
 	"errors"
-	"net"
 	"strings"
-	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/rosteros/ros/internal/containerd"
 	"github.com/rosteros/ros/internal/supervise"
 )
 
-// dial returns a connection that comes about with the first call and again
-// after every restart of containerd.
-//
-// rosd starts beside containerd and its first call decides when the services
-// start, so the socket is tried often: the pause between two tries is 5 ms at
-// first and grows by a tenth each time. So the wait costs at most a tenth of
-// the time that containerd itself takes, and a containerd that is gone for
-// good costs five connect(2) a second.
+// dial returns a connection whose errors are in the user's words.
 func dial(socket, namespace string) (*grpc.ClientConn, error) {
-	return grpc.NewClient("passthrough:///containerd",
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", socket)
-		}),
-		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff: backoff.Config{
-				BaseDelay: 5 * time.Millisecond, Multiplier: 1.1, Jitter: 0.1, MaxDelay: 200 * time.Millisecond,
-			},
-			MinConnectTimeout: 5 * time.Second,
-		}),
-		// Without waiting for it, a call in the moment of a restart would fail
-		// although the next one succeeds.
-		grpc.WithDefaultCallOptions(grpc.WaitForReady(true), grpc.MaxCallRecvMsgSize(16<<20)),
+	return containerd.Dial(socket,
 		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, call grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 			ctx = metadata.AppendToOutgoingContext(ctx, "containerd-namespace", namespace)
 			return translate(call(ctx, method, req, reply, conn, opts...), conn.GetState())

@@ -1,9 +1,9 @@
 // Package containers runs services in the system containerd.
 //
-// It owns everything about containerd: the connection, the container records
-// and tasks of the namespace "ros", the OCI runtime spec of a service and the
-// writable layer over the directories of its image. No other package imports
-// containerd's API or the runtime spec's types.
+// It owns the container records and tasks of the namespace "ros", the OCI
+// runtime spec of a service and the writable layer over the directories of its
+// image. It does not own the images: baked ones are in a catalogue (package
+// images), others in containerd's store (package imagestore).
 //
 // It keeps no policy and no state of services: package supervise calls it
 // (Runtime implements supervise.Runtime) and decides. What runs is known by
@@ -30,6 +30,7 @@ import (
 
 	"github.com/rosteros/ros/internal/cmdline"
 	"github.com/rosteros/ros/internal/compose"
+	"github.com/rosteros/ros/internal/containerd"
 	"github.com/rosteros/ros/internal/images"
 	"github.com/rosteros/ros/internal/supervise"
 )
@@ -75,8 +76,8 @@ func (o Options) withDefaults() Options {
 		field *string
 		value string
 	}{
-		{&o.Socket, "/run/ros/containerd/containerd.sock"},
-		{&o.Namespace, "ros"},
+		{&o.Socket, containerd.Socket},
+		{&o.Namespace, containerd.Namespace},
 		{&o.ImagesDir, "/usr/lib/ros/images"},
 		{&o.LayersDir, "/usr/lib/ros/layers"},
 		{&o.RunDir, "/run/ros/roots"},
@@ -131,7 +132,7 @@ func New(o Options) (*Runtime, error) {
 	}
 	conn, err := dial(o.Socket, o.Namespace)
 	if err != nil {
-		return nil, fmt.Errorf("cannot use containerd at %s: %w", o.Socket, err)
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Runtime{

@@ -21,4 +21,5 @@ type Config struct {
 	Env        []string `json:"env,omitempty"`
 	WorkingDir string   `json:"working_dir,omitempty"`
 	User       string   `json:"user,omitempty"`
+	Volumes    []string `json:"volumes,omitempty"` // paths that are written to, sorted; baked images have none
 }
