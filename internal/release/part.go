@@ -1,0 +1,121 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/rosteros/ros/internal/repository"
+)
+
+// rawLayer describes a part as it is, not packed.
+func rawLayer(name string, p Part) ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: rawType[name], Digest: p.Digest, Size: p.Size,
+		Annotations: map[string]string{partAnnotation: name, ocispec.AnnotationTitle: p.File}}
+}
+
+var rawType = map[string]string{Kernel: mediaTypeKernel, Initrd: mediaTypeInitrd, Image: mediaTypeImage, SBOM: mediaTypeSBOM}
+
+// layer finds how a part travels.
+func (r *Release) layer(name string) (ocispec.Descriptor, error) {
+	part, ok := r.Manifest.Parts[name]
+	if !ok {
+		return ocispec.Descriptor{}, errors.New("the release has no such part")
+	}
+	for _, l := range r.layers {
+		if l.Annotations[partAnnotation] != name {
+			continue
+		}
+		if l.Digest != part.Digest || l.Size != part.Size {
+			return l, fmt.Errorf("the release is contradictory: %s is %s in one place and %s in another", name, part.Digest, l.Digest)
+		}
+		return l, nil
+	}
+	return ocispec.Descriptor{}, errors.New("the release does not carry it")
+}
+
+// Part writes a part other than the OS image to w, checked against its digest.
+// On an error what w got is of no use. With a cache folder a download that broke off
+// goes on there, even after a reboot.
+func (r *Release) Part(ctx context.Context, name string, w io.Writer, progress Progress) error {
+	if err := r.part(ctx, name, w, progress); err != nil {
+		return fmt.Errorf("cannot get the %s of release %s: %w", name, r.Manifest.Version, err)
+	}
+	return nil
+}
+
+func (r *Release) part(ctx context.Context, name string, w io.Writer, progress Progress) error {
+	if name == Image {
+		return errors.New("internal error: an OS image comes by WriteImage")
+	}
+	l, err := r.layer(name)
+	if err != nil {
+		return err
+	}
+	if r.cache == "" {
+		return r.stream(ctx, l, 0, digest.SHA256.Hash(), w, progress)
+	}
+	return r.cached(ctx, l, w, progress)
+}
+
+// stream copies a blob from offset on; h has seen what is in front of it.
+func (r *Release) stream(ctx context.Context, l ocispec.Descriptor, offset int64, h hash.Hash, w io.Writer, progress Progress) error {
+	out := io.MultiWriter(w, h)
+	if progress != nil {
+		out = io.MultiWriter(w, h, &meter{progress, offset, l.Size})
+	}
+	if _, err := repository.Copy(ctx, out, r.place, l, offset, -1, r.retry); err != nil {
+		return err
+	}
+	if got := digest.NewDigest(digest.SHA256, h); got != l.Digest {
+		return fmt.Errorf("it is damaged: its digest is %s, want %s", got, l.Digest)
+	}
+	return nil
+}
+
+// cached downloads into a file of the cache, going on where it ends, and
+// copies from there. The file goes when it has been copied, or is damaged.
+func (r *Release) cached(ctx context.Context, l ocispec.Descriptor, w io.Writer, progress Progress) error {
+	file, err := os.OpenFile(filepath.Join(r.cache, l.Digest.Encoded()+".part"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	h := digest.SHA256.Hash()
+	have, err := io.Copy(h, io.LimitReader(file, l.Size))
+	if err != nil {
+		return err
+	}
+	if err := r.stream(ctx, l, have, h, file, progress); err != nil {
+		if at, seekErr := file.Seek(0, io.SeekCurrent); seekErr == nil && at >= l.Size {
+			return errors.Join(err, os.Remove(file.Name())) // whole, but wrong
+		}
+		return err
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if _, err := io.Copy(w, io.LimitReader(file, l.Size)); err != nil {
+		return err
+	}
+	return os.Remove(file.Name())
+}
+
+// meter tells how far a copy is.
+type meter struct {
+	progress    Progress
+	done, total int64
+}
+
+func (m *meter) Write(p []byte) (int, error) {
+	m.done += int64(len(p))
+	m.progress(m.done, m.total)
+	return len(p), nil
+}
