@@ -32,6 +32,7 @@ var order = []string{
 	"internal/bootlog",
 	"internal/initctl",
 	"internal/osupdate",
+	"internal/upgrade",
 	"internal/servicelog",
 	"internal/yamldoc",
 	"internal/yamledit",
