@@ -33,7 +33,7 @@ func TestCompletionInBash(t *testing.T) {
 		{"ros service stop --t", "--timeout"},
 		{"ros service stop -t ", ""},
 		{"ros service logs -f sys", "syslog"},
-		{"ros os v", "version"},
+		{"ros os vers", "version"},
 		{"ros completion ", "bash"},
 		{"ros service ps --j", "--json"},
 		{"ros poweroff --f", "--force"},

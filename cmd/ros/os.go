@@ -6,9 +6,16 @@ import "github.com/urfave/cli/v3"
 func (a *app) osVerb() *cli.Command {
 	return &cli.Command{
 		Name:     "os",
-		Usage:    "the OS image that runs",
+		Usage:    "the OS image that runs, and the one after it",
 		Category: "The machine",
 		Metadata: examples("ros os version"),
-		Commands: []*cli.Command{a.osVersionVerb()},
+		Commands: []*cli.Command{
+			a.osVersionVerb(),
+			a.osListVerb(),
+			a.osUpgradeVerb(),
+			a.osVerifyVerb(),
+			a.osPauseVerb(),
+			a.osResumeVerb(),
+		},
 	}
 }

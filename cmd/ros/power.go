@@ -89,7 +89,7 @@ func forceFlag() cli.Flag {
 
 func (a *app) power(ctx context.Context, op string, force bool, message string) error {
 	pid1 := peer{"PID 1", a.initSocket, "only root may", "the power button, or Ctrl-Alt-Del on the machine's keyboard"}
-	doing := map[string]string{initctl.OpPoweroff: "power off", initctl.OpReboot: "reboot", initctl.OpHalt: "halt"}[op]
+	doing := map[string]string{initctl.OpPoweroff: "power off", initctl.OpReboot: "reboot", initctl.OpKexec: "reboot", initctl.OpHalt: "halt"}[op]
 	if err := initctl.Power(ctx, a.initSocket, op, force); err != nil {
 		return a.explainSocket(pid1, doing, err)
 	}
