@@ -69,7 +69,7 @@ func run(args []string, out io.Writer) error {
 	f.overlay = *overlay
 	switch flags.Arg(0) {
 	case "build":
-		return f.steps(f.programs, f.images, f.kernel, f.osImage, f.initrd, f.iso)
+		return f.steps(f.programs, f.images, f.kernel, f.grub, f.osImage, f.initrd, f.iso)
 	case "programs":
 		return f.steps(f.programs)
 	case "images":

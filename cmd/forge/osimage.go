@@ -47,6 +47,9 @@ func (f *forge) osParts() ([]osPart, error) {
 	for _, p := range []string{"init", "rosd", "osupdate", "containerd", "containerd-shim-runc-v2"} {
 		parts = append(parts, osPart{filepath.Join(bin, p), "usr/lib/ros/" + p})
 	}
+	for _, name := range f.grubFiles() {
+		parts = append(parts, osPart{filepath.Join(f.grubDir(), name), "usr/lib/ros/boot/" + name})
+	}
 	return append(parts,
 		osPart{filepath.Join(bin, "ros"), "usr/bin/ros"},
 		osPart{filepath.Join(f.top, "os-services"), "usr/lib/ros/os-services"},
