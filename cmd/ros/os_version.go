@@ -16,7 +16,7 @@ const releaseFile = "/usr/lib/ros/release.json"
 type release struct {
 	Version string `json:"version"` // "v0.1.0"
 	Arch    string `json:"arch"`    // "amd64" or "arm64"
-	Commit  string `json:"commit"`  // that it was built from
+	Flavour string `json:"flavour"` // "vm" or "metal"
 	Kernel  string `json:"kernel"`  // that it was built with
 }
 
@@ -24,7 +24,7 @@ func (a *app) osVersionVerb() *cli.Command {
 	return &cli.Command{
 		Name:        "version",
 		Usage:       "the version of the running OS",
-		Description: `Needs no daemon. --json adds the architecture, the commit and the kernel.`,
+		Description: `Needs no daemon. --json adds the architecture, the flavour and the kernel.`,
 		Metadata:    examples("ros os version", "ros os version --json | jq -r .kernel"),
 		Flags:       []cli.Flag{jsonFlag()},
 		Action: func(_ context.Context, cmd *cli.Command) error {

@@ -7,7 +7,7 @@ import (
 
 func TestOsVersion(t *testing.T) {
 	a := newApp(t, nil)
-	const text = `{"version":"v0.1.0","arch":"amd64","commit":"3f2a91c","kernel":"6.12.57+deb13-cloud-amd64"}`
+	const text = `{"version":"v0.1.0","arch":"amd64","flavour":"vm","kernel":"6.12.57+deb13-cloud-amd64"}`
 	if err := os.WriteFile(a.release, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -16,7 +16,7 @@ func TestOsVersion(t *testing.T) {
 	check(t, a, "ros os version --json", result{out: `{
   "version": "v0.1.0",
   "arch": "amd64",
-  "commit": "3f2a91c",
+  "flavour": "vm",
   "kernel": "6.12.57+deb13-cloud-amd64"
 }
 `})
