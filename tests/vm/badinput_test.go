@@ -317,7 +317,9 @@ var provoked = []string{`EXT4-fs \(vda\)`, `(?i)warning:.*state`}
 // reason, that it works, and that the boot did not go on.
 func (g *guest) expectRescue(t *testing.T, reason ...string) {
 	t.Helper()
-	g.expect(t, regexp.MustCompile(`^--- rescue ---$`), bootPatience)
+	if got := g.expect(t, regexp.MustCompile(`^--- rescue ---$|login:`), bootPatience); loginPrompt.MatchString(got) {
+		t.Fatalf("the boot went on to a login prompt:\n%s", g.Console.Since(0))
+	}
 	ctx, cancel := g.within(stepPatience)
 	defer cancel()
 	// The line behind it shows that the reason is there in full.

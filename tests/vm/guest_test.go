@@ -157,14 +157,16 @@ func (g *guest) within(d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(context.Background(), d, fmt.Errorf("waited %v", d))
 }
 
-// expect waits for a line on the console.
-func (g *guest) expect(t *testing.T, re *regexp.Regexp, patience time.Duration) {
+// expect waits for a line on the console and returns what matched of it.
+func (g *guest) expect(t *testing.T, re *regexp.Regexp, patience time.Duration) string {
 	t.Helper()
 	ctx, cancel := g.within(patience)
 	defer cancel()
-	if _, err := g.Console.Expect(ctx, re); err != nil {
+	found, err := g.Console.Expect(ctx, re)
+	if err != nil {
 		t.Fatal(err)
 	}
+	return found[0]
 }
 
 // logIn opens the ssh connection anew.
@@ -200,6 +202,9 @@ func (g *guest) restore(t *testing.T, snapshot string) {
 // try runs a command over ssh and returns what it did.
 func (g *guest) try(t *testing.T, command string, stdin io.Reader) qemu.Result {
 	t.Helper()
+	if g.ssh == nil { // after a step that failed
+		t.Fatalf("%s: not logged in", command)
+	}
 	ctx, cancel := g.within(stepPatience)
 	defer cancel()
 	r, err := g.ssh.Run(ctx, command, stdin)
