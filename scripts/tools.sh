@@ -17,6 +17,11 @@ need /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 need ssh openssh-client
 need shellcheck shellcheck
 need busybox busybox # a shell for the tests of the rescue shell
+# What makes a disk, for the tests of the installer.
+need sfdisk fdisk
+need mkfs.vfat dosfstools
+need mcopy mtools
+need mke2fs e2fsprogs
 
 if ! command -v go >/dev/null 2>&1; then
 	echo "tools: Go is missing. Install Go 1.26 or newer from go.dev, then run make again." >&2

@@ -125,7 +125,7 @@ func Collect(ctx context.Context, w Worker, verb string, options []byte, out any
 		return &Failure{end.Error}
 	case err != nil:
 		return err
-	case out == nil:
+	case out == nil, len(end.Result) == 0:
 		return nil
 	}
 	return json.Unmarshal(end.Result, out)

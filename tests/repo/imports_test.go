@@ -52,6 +52,7 @@ var order = []string{
 	"internal/imagestore",
 	"internal/supervise",
 	"internal/containers",
+	"internal/install",
 	"internal/control",
 	"internal/control/server",
 	"init",
