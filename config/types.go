@@ -142,6 +142,7 @@ type Rancher struct {
 	Sysctl                 map[string]string   `yaml:"sysctl" is:"sysctl" when:"sysctl" doc:"Kernel settings, net.ipv4.ip_forward: 1."`
 	SSH                    SSH                 `yaml:"ssh" when:"ssh" doc:"The ssh server."`
 	State                  State               `yaml:"state" when:"kernel" doc:"The disk that keeps what must survive a reboot."`
+	Install                Install             `yaml:"install" when:"boot" doc:"Install on a disk by itself when the live ISO has started; an installed machine leaves it alone."`
 	Upgrade                Upgrade             `yaml:"upgrade" when:"use" doc:"Where upgrades come from, when they happen, and when they count."`
 	RegistryAuths          map[string]Registry `yaml:"registry_auths" when:"registries" doc:"Logins to registries, by their host."`
 	Defaults               Defaults            `yaml:"defaults" doc:"Values for keys that nothing else sets."`
@@ -293,6 +294,15 @@ type State struct {
 	OEMDev     string   `yaml:"oem_dev" is:"device" doc:"The OEM partition, LABEL=RANCHER_OEM."`
 	BootFSType string   `yaml:"boot_fstype" is:"name" none:"the boot partition is not mounted" doc:"File system of the boot partition."`
 	BootDev    string   `yaml:"boot_dev" is:"device" none:"the boot partition is not mounted" doc:"The boot partition."`
+}
+
+// Install is an order to the live ISO.
+type Install struct {
+	Device   string `yaml:"device" is:"disk" doc:"The disk: /dev/vda, /dev/disk/by-id/… It must be empty. The config that the datasource found goes along."`
+	Append   string `yaml:"append" is:"line" doc:"Arguments for the kernel of the installed machine."`
+	Force    bool   `yaml:"force" doc:"Also on a disk with something on it, which is lost. What this same order has installed is left alone."`
+	NoReboot bool   `yaml:"no_reboot" doc:"Go on with the live system when it is done, rather than restart."`
+	PowerOff bool   `yaml:"poweroff" doc:"Turn the power off when it is done."`
 }
 
 // Upgrade is where upgrades come from, when they happen, and when they count.
