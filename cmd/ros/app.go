@@ -85,7 +85,6 @@ func (a *app) root() *cli.Command {
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 rosd or PID 1 cannot be reached.`,
 		Metadata: examples(
 			"ros status                      is the machine well, and if not, why",
-			"ros service ps                  every service with its state",
 			"ros service logs -f docker      what one of them says",
 			"sudo ros config set hostname edge-7",
 		),
@@ -95,6 +94,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 rosd or PID 1 cannot be reached.
 			a.eventsVerb(),
 			a.configVerb(),
 			a.osVerb(),
+			a.installVerb(),
 			a.serviceVerb(),
 			a.powerVerb("poweroff"),
 			a.powerVerb("reboot"),

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -46,6 +47,18 @@ func (s *shower) event(e osupdate.Event) error {
 	s.end()
 	_, err := fmt.Fprintln(s.out, e.Text)
 	return err
+}
+
+// last is the last event of the worker, for --json: its result, or its error.
+func (s *shower) last(result json.RawMessage, err error) error {
+	var failed *osupdate.Failure
+	switch {
+	case errors.As(err, &failed):
+		return s.json.Encode(osupdate.Event{Event: osupdate.Error, Error: failed.Message})
+	case err != nil:
+		return nil // it never came
+	}
+	return s.json.Encode(osupdate.Event{Event: osupdate.Result, Result: result})
 }
 
 // end leaves the line of the bar.

@@ -22,9 +22,18 @@ func (a *app) work(ctx context.Context, cmd *cli.Command, doing, verb string, op
 		return err
 	}
 	show := a.shower(cmd.Bool("json"))
-	err = osupdate.Collect(ctx, a.worker(), verb, text, out, show.event)
+	var result json.RawMessage
+	err = osupdate.Collect(ctx, a.worker(), verb, text, &result, show.event)
 	show.end()
-	return a.explainWork(doing, err)
+	if cmd.Bool("json") {
+		if sayErr := show.last(result, err); sayErr != nil {
+			return sayErr
+		}
+	}
+	if err != nil || out == nil {
+		return a.explainWork(doing, err)
+	}
+	return json.Unmarshal(result, out)
 }
 
 // explainWork leaves what the worker says itself as it is.
