@@ -1,8 +1,10 @@
 package main
 
+import "slices"
+
 // verbs is the table of all that the worker can do.
 func verbs() []verb {
-	return []verb{
+	return slices.Concat(slotVerbs(), []verb{
 		{name: "install", alone: true, run: runInstall},
-	}
+	})
 }

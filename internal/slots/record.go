@@ -118,6 +118,34 @@ func (r Record) Staged(s Slot, release Release, at time.Time) Record {
 	return r
 }
 
+// Holds notes what slot s was found to hold. What is remembered of the same
+// release stays.
+func (r Record) Holds(s Slot, release Release) Record {
+	if r.Slots[s].Release == release {
+		return r
+	}
+	r.Slots = maps.Clone(r.Slots)
+	if r.Slots == nil {
+		r.Slots = map[Slot]Content{}
+	}
+	r.Slots[s] = Content{Release: release}
+	return r
+}
+
+// Wants notes that an operator wants what slot s holds. That it failed once is
+// forgotten.
+func (r Record) Wants(s Slot) Record {
+	release := r.Slots[s].Release
+	r.Wanted = &release
+	r.Failures = without(r.Failures, release.Digest)
+	return r
+}
+
+// without is all failures but those of a release.
+func without(failures []Failure, digest string) []Failure {
+	return slices.DeleteFunc(slices.Clone(failures), func(f Failure) bool { return digest != "" && f.Digest == digest })
+}
+
 // Cleared notes that what slot s held is gone.
 func (r Record) Cleared(s Slot) Record {
 	if r.Last == Staged {
@@ -132,15 +160,15 @@ func (r Record) Cleared(s Slot) Record {
 // somebody wanted it again, and it went well.
 func (r Record) Kept(s Slot, at time.Time) Record {
 	r.Last, r.Committed = Committed, &at
-	digest := r.Slots[s].Digest
-	r.Failures = slices.DeleteFunc(slices.Clone(r.Failures), func(f Failure) bool { return digest != "" && f.Digest == digest })
+	r.Failures = without(r.Failures, r.Slots[s].Digest)
 	return r
 }
 
 // Add notes a trial that was not committed, or a release that an operator has
-// left again.
+// left again. It takes the place of an earlier failure of the same release.
 func (r Record) Add(f Failure) Record {
 	r.Last = Failed
+	r.Failures = without(r.Failures, f.Digest)
 	r.Failures = append([]Failure{f}, r.Failures...)
 	r.Failures = r.Failures[:min(len(r.Failures), maxFailures)]
 	return r

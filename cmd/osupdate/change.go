@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/rosteros/ros/internal/bootloader"
+	"github.com/rosteros/ros/internal/initctl"
+	"github.com/rosteros/ros/internal/osupdate"
+	"github.com/rosteros/ros/internal/slots"
+)
+
+// commit makes the running trial the committed system. It may be called again:
+// PID 1 has to hear of it, and whoever calls tries until it has.
+func (m *machine) commit(ctx context.Context) (res osupdate.Changed, err error) {
+	err = m.with(ctx, func(l bootloader.Loader) error {
+		before, err := l.Boot()
+		if err != nil {
+			return err
+		}
+		after, err := before.Commit(m.running)
+		if err != nil {
+			return err
+		}
+		if after == before {
+			res.Nothing = fmt.Sprintf("slot %s is committed already", m.running.Slot)
+		} else if err := l.SetBoot(after); err != nil {
+			return err
+		}
+		if before.Trial != "" || m.running.Trial {
+			m.saveRecord(m.seen(l, m.loadRecord()).Kept(m.running.Slot, m.now()))
+		}
+		return m.describe(l, after, &res)
+	})
+	if err == nil && m.running.Trial {
+		err = m.tell(ctx, initctl.Trial{Outcome: initctl.TrialCommitted})
+	}
+	if err != nil {
+		return res, fmt.Errorf("cannot commit: %w", err)
+	}
+	return res, nil
+}
+
+// rollback takes a trial back or makes the previous system the committed one.
+// It does not restart the machine.
+func (m *machine) rollback(ctx context.Context) (res osupdate.Changed, err error) {
+	err = m.with(ctx, func(l bootloader.Loader) error {
+		before, err := l.Boot()
+		if err != nil {
+			return err
+		}
+		after, err := before.Rollback(m.running)
+		if err != nil {
+			return err
+		}
+		if _, err := l.ReadSlot(after.Committed); err != nil {
+			return err
+		}
+		if err := l.SetBoot(after); err != nil {
+			return err
+		}
+		m.saveRecord(m.left(m.seen(l, m.loadRecord()), before, after))
+		return m.describe(l, after, &res)
+	})
+	if err != nil {
+		return res, fmt.Errorf("cannot roll back: %w", err)
+	}
+	return res, nil
+}
+
+// left notes which release an operator has turned away from, so that nothing
+// brings it back by itself. A trial that never ran stays staged.
+func (m *machine) left(r slots.Record, before, after slots.Boot) slots.Record {
+	from := before.Committed
+	if before.Trial != "" {
+		if from = before.Trial; from != m.running.Slot {
+			return r
+		}
+	}
+	r = r.Add(slots.Failure{
+		Release: r.Slots[from].Release, Slot: from, At: m.now(), Check: "operator", Reason: "an operator has rolled it back",
+	})
+	return r.Wants(after.Committed)
+}
+
+// rearm gives back the try of a trial that an operator ends by a restart. PID 1
+// calls it on the way down.
+func (m *machine) rearm(ctx context.Context) (res osupdate.Changed, err error) {
+	err = m.with(ctx, func(l bootloader.Loader) error {
+		before, err := l.Boot()
+		if err != nil {
+			return err
+		}
+		after := before.GiveBack(m.running)
+		if after == before {
+			res.Nothing = "no try of a trial to give back"
+		} else if err := l.SetBoot(after); err != nil {
+			return err
+		}
+		return m.describe(l, after, &res)
+	})
+	if err != nil {
+		return res, fmt.Errorf("cannot give the try back: %w", err)
+	}
+	return res, nil
+}
+
+// describe says what starts next.
+func (m *machine) describe(l bootloader.Loader, b slots.Boot, res *osupdate.Changed) error {
+	start := b.Start(slots.Medium{})
+	res.Boot, res.Slot, res.Restart = b, start.Slot, start.Slot != m.running.Slot
+	found, err := holds(l, start.Slot)
+	res.Version = found.Version
+	return err
+}
+
+// seen brings what the record says of the slots up to what they hold.
+func (m *machine) seen(l bootloader.Loader, r slots.Record) slots.Record {
+	for _, s := range slots.All {
+		if found, err := holds(l, s); err == nil {
+			r = r.Holds(s, found)
+		}
+	}
+	return r
+}

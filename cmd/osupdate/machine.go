@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rosteros/ros/internal/blockdev"
+	"github.com/rosteros/ros/internal/bootloader"
+	"github.com/rosteros/ros/internal/bootnote"
+	"github.com/rosteros/ros/internal/cmdline"
+	"github.com/rosteros/ros/internal/initctl"
+	"github.com/rosteros/ros/internal/slots"
+)
+
+const (
+	releaseFile = "/usr/lib/ros/release.json"
+	keyFiles    = "/usr/share/ros/keys/*.pub"
+)
+
+// machine is the running system and its disk, for the verbs about slots.
+type machine struct {
+	running slots.Running
+	version string                                                         // of the running system
+	record  string                                                         // path of slots' record
+	trusted bool                                                           // the image has a key to check releases with
+	open    func(context.Context) (bootloader.Loader, func() error, error) // the boot loader, and what closes it
+	note    func() (bootnote.Note, error)                                  // what the last trial boot wrote
+	tell    func(context.Context, initctl.Trial) error                     // PID 1
+	now     func() time.Time
+	log     *slog.Logger
+}
+
+// thisMachine is the machine that this program runs on.
+func thisMachine(c call) (*machine, error) {
+	text, err := os.ReadFile("/proc/cmdline")
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the kernel command line: %w", err)
+	}
+	line := cmdline.Parse(string(text))
+	image, _ := line.Value("ros.image")
+	image, _, _ = strings.Cut(image, ":")
+	host := blockdev.Local()
+	keys, _ := filepath.Glob(keyFiles)
+	return &machine{
+		running: slots.FromCmdline(line),
+		version: runningVersion(releaseFile),
+		record:  slots.RecordPath,
+		trusted: len(keys) > 0,
+		open: func(ctx context.Context) (bootloader.Loader, func() error, error) {
+			esp, note, err := bootloader.OpenESP(ctx, host, image)
+			if err != nil {
+				return nil, nil, err
+			}
+			if note != "" {
+				c.events.Note("%s", note)
+			}
+			return esp, esp.Close, nil
+		},
+		note: func() (bootnote.Note, error) {
+			device, err := bootnote.Find(host, image)
+			if err != nil {
+				return bootnote.Note{}, err
+			}
+			return bootnote.Read(device)
+		},
+		tell: func(ctx context.Context, t initctl.Trial) error { return initctl.EndTrial(ctx, initctl.Socket, t) },
+		now:  func() time.Time { return time.Now().UTC() },
+		log:  c.log,
+	}, nil
+}
+
+func runningVersion(file string) string {
+	var r struct {
+		Version string `json:"version"`
+	}
+	if text, err := os.ReadFile(file); err == nil {
+		_ = json.Unmarshal(text, &r) // a version that nobody knows is shown as such
+	}
+	return r.Version
+}
+
+// errLive is of verbs that need a disk.
+var errLive = errors.New("this is the live system: it has no slots (\"ros install\" puts it on a disk)")
+
+// with opens the boot loader for the length of work.
+func (m *machine) with(ctx context.Context, work func(bootloader.Loader) error) error {
+	if m.running.Slot == "" {
+		return errLive
+	}
+	loader, closeIt, err := m.open(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(work(loader), closeIt())
+}
+
+// loadRecord never fails: without a record there are fewer explanations.
+func (m *machine) loadRecord() slots.Record {
+	r, err := slots.LoadRecord(m.record)
+	if err != nil {
+		m.log.Warn("going on without the record", "error", err)
+	}
+	return r
+}
+
+// saveRecord is the same for writing: what counts is in the boot loader.
+func (m *machine) saveRecord(r slots.Record) {
+	if err := slots.SaveRecord(m.record, r); err != nil {
+		m.log.Warn("going on without the record", "error", err)
+	}
+}
+
+// holds is what is in a slot, as the slot itself says.
+func holds(l bootloader.Loader, s slots.Slot) (slots.Release, error) {
+	e, err := l.ReadSlot(s)
+	if err != nil {
+		return slots.Release{}, err
+	}
+	r := slots.Release{Version: e.Version}
+	if len(e.Release) > 0 {
+		sum := sha256.Sum256(e.Release)
+		r.Digest = "sha256:" + hex.EncodeToString(sum[:])
+	}
+	return r, nil
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/rosteros/ros/internal/bootloader"
+	"github.com/rosteros/ros/internal/slots"
+)
+
+// status tells where an upgrade stands. It leaves out what cannot be read, and
+// says so.
+func (m *machine) status(ctx context.Context) slots.Status {
+	s := slots.Status{State: slots.Idle, Running: m.running, Version: m.version, TrustedKey: m.trusted}
+	if m.running.Slot == "" {
+		return s
+	}
+	record, err := slots.LoadRecord(m.record)
+	if err != nil {
+		s.Warnings = append(s.Warnings, err.Error())
+	}
+	s.Wanted, s.Committed = record.Wanted, record.Committed
+	if err := m.with(ctx, func(l bootloader.Loader) error { return loaderStatus(l, record, &s) }); err != nil {
+		s.Warnings = append(s.Warnings, err.Error())
+	}
+	if s.State == slots.Failed && len(record.Failures) > 0 {
+		s.Failure = &record.Failures[0]
+	}
+	return s
+}
+
+func loaderStatus(l bootloader.Loader, record slots.Record, s *slots.Status) error {
+	s.Slots = map[slots.Slot]slots.Content{}
+	var medium slots.Medium
+	for _, slot := range slots.All {
+		found, err := holds(l, slot)
+		if err != nil {
+			medium.Unloadable = append(medium.Unloadable, slot)
+			continue
+		}
+		s.Slots[slot] = content(found, record.Slots[slot])
+	}
+	b, err := l.Boot()
+	if err != nil {
+		return err
+	}
+	s.Boot = &b
+	s.Next = b.Start(medium).Slot
+	_, other := s.Slots[b.Committed.Other()]
+	s.State = slots.Where(b, s.Running, record, other)
+	for _, slot := range b.Named() {
+		if _, whole := s.Slots[slot]; !whole {
+			s.Warnings = append(s.Warnings, fmt.Sprintf("slot %s cannot be started: its kernel or initrd is not there", slot))
+		}
+	}
+	if !s.Running.Trial && s.Running.Slot != b.Committed && s.Running.Slot == b.Previous {
+		s.Warnings = append(s.Warnings, fmt.Sprintf("slot %s runs, and slot %s starts next", s.Running.Slot, b.Committed))
+	}
+	return nil
+}
+
+// content is what the slot itself says, with what is remembered of the same.
+func content(r slots.Release, remembered slots.Content) slots.Content {
+	c := slots.Content{Release: r}
+	if remembered.Digest == r.Digest {
+		c.Written = remembered.Written
+	}
+	return c
+}
