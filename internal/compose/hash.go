@@ -12,12 +12,12 @@ import (
 //
 // Left out is what rosd itself acts on, now or from the next start, with the
 // container there is: where the file is, scope, required, the reason for privileged,
-// depends_on, healthcheck, restart, stop_signal and stop_grace_period. The
+// pull_policy, depends_on, healthcheck, restart, stop_signal and stop_grace_period. The
 // bounds of the log are part of it: they are given to the log's writer when
 // the task starts and stay with it.
 func DefinitionHash(s Service) string {
 	s.File, s.Line, s.Scope, s.Required, s.PrivilegedWhy = "", 0, "", false, ""
-	s.StartLast, s.ReloadConfig = false, false
+	s.StartLast, s.ReloadConfig, s.PullPolicy = false, false, PullMissing
 	s.DependsOn, s.Healthcheck, s.Restart = nil, nil, Restart{}
 	s.StopSignal, s.StopGracePeriod = "", 0
 	// Maps are written sorted by key, so the text is the same every time.

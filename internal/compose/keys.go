@@ -26,6 +26,7 @@ var supported = map[string]setter{
 	"hostname":    (*reader).hostname,
 	"tty":         func(r *reader, s *Service, v yamldoc.Value) { s.TTY, _ = r.boolean(v) },
 	"labels":      (*reader).labels,
+	"pull_policy": (*reader).pullPolicy,
 
 	"network_mode":  func(r *reader, s *Service, v yamldoc.Value) { s.NetworkMode, _ = r.oneOf(v, "host", "none") },
 	"pid":           func(r *reader, s *Service, v yamldoc.Value) { s.PidMode, _ = r.oneOf(v, "host") },
@@ -66,7 +67,7 @@ var refused = map[string]string{
 	"annotations":         `use "labels"`,
 	"attach":              "there is no terminal to attach to",
 	"blkio_config":        "block I/O is not limited",
-	"build":               "images of the OS are built with the OS, others are pulled",
+	"build":               "nothing is built on this machine; name an image that a registry has",
 	"cgroup_parent":       "every service has its own cgroup, /services/NAME",
 	"configs":             `bind-mount the file with "volumes"`,
 	"container_name":      "the container has the name of the service",
@@ -83,7 +84,7 @@ var refused = map[string]string{
 	"dns":                 "services of the OS use the resolv.conf of the machine",
 	"dns_opt":             "services of the OS use the resolv.conf of the machine",
 	"dns_search":          "services of the OS use the resolv.conf of the machine",
-	"dockerfile":          "images of the OS are built with the OS, others are pulled",
+	"dockerfile":          "nothing is built on this machine; name an image that a registry has",
 	"domainname":          `use "hostname"`,
 	"env_file":            `write the values under "environment"`,
 	"expose":              "services of the OS use the network of the machine; a port needs no key",
@@ -112,14 +113,13 @@ var refused = map[string]string{
 	"pre_stop":            `use "stop_signal" and "stop_grace_period"`,
 	"profiles":            "a service that should not run does not belong in the file",
 	"provider":            "it is for docker compose",
-	"pull_policy":         "images of the OS are not pulled",
-	"pull_refresh_after":  "images of the OS are not pulled",
+	"pull_refresh_after":  "images are pulled when somebody says so, and not else",
 	"runtime":             "every service runs with the runtime of the OS",
 	"scale":               "a service of the OS runs once",
 	"secrets":             `bind-mount the file with "volumes"`,
 	"shm_size":            `mount a tmpfs on /dev/shm with "volumes"`,
 	"stdin_open":          "there is no terminal to read from",
-	"storage_opt":         "the writable layer is in memory",
+	"storage_opt":         `the writable layer is in memory, or with "x-ros.persistent" on the state disk`,
 	"umask":               "set it in the command",
 	"use_api_socket":      `bind-mount the socket with "volumes"`,
 	"userns_mode":         "services of the OS have no user namespace",
@@ -199,6 +199,7 @@ func (r *reader) scope(s *found) {
 			},
 			"required":          func(v yamldoc.Value) { s.Required, _ = r.boolean(v) },
 			"start":             func(v yamldoc.Value) { _, s.StartLast = r.oneOf(v, "last") },
+			"persistent":        func(v yamldoc.Value) { s.Persistent, _ = r.boolean(v) },
 			"reload-config":     func(v yamldoc.Value) { s.ReloadConfig, _ = r.boolean(v) },
 			"privileged-reason": func(v yamldoc.Value) { s.PrivilegedWhy, _ = r.word(v) },
 		})
@@ -264,6 +265,9 @@ func (r *reader) user(s *Service, pairs []yamldoc.Pair) {
 		case "x-ros":
 			if s.PrivilegedWhy != "" {
 				r.wrong(p.Value, "privileged-reason has no meaning for a service with scope %q", ScopeUser)
+			}
+			if s.Persistent {
+				r.wrong(p.Value, "persistent has no meaning for a service with scope %q", ScopeUser)
 			}
 		default:
 			r.nearlyOurs(p)

@@ -23,12 +23,14 @@ func TestKeys(t *testing.T) {
 		{lines: `stop-grace-period: 5s`, faults: []string{`5: services.a.stop-grace-period: unknown key (did you mean "stop_grace_period"?)`}},
 		{lines: `zzz: 1`, faults: []string{`5: services.a.zzz: unknown key`}},
 		{lines: `ports: ["80:80"]`, faults: []string{`5: services.a.ports: is not supported in scope "system": services of the OS use the network of the machine; a port needs no key`}},
-		{lines: `build: .`, faults: []string{`5: services.a.build: is not supported in scope "system": images of the OS are built with the OS, others are pulled`}},
+		{lines: `build: .`, faults: []string{`5: services.a.build: is not supported in scope "system": nothing is built on this machine; name an image that a registry has`}},
 		{lines: "ports: [80]\nextends: b\nimgae: y", faults: []string{
 			`5: services.a.ports: is not supported in scope "system": services of the OS use the network of the machine; a port needs no key`,
 			`6: services.a.extends: is not supported in scope "system": a service file stands alone; within it, use YAML anchors`,
 			`7: services.a.imgae: unknown key (did you mean "image"?)`}},
 
+		{lines: `pull_policy: if_not_present`},
+		{lines: `pull_policy: daily`, faults: []string{`5: services.a.pull_policy: "daily" is not supported: it must be "always", "missing", "if_not_present" or "never"`}},
 		{lines: `user: 1000`, faults: []string{`5: services.a.user: must be text: write "1000" in quotes`}},
 		{lines: `user:`, faults: []string{`5: services.a.user: has no value: it must be text`}},
 		{lines: `user: ""`, faults: []string{`5: services.a.user: is empty`}},

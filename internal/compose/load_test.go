@@ -76,7 +76,7 @@ services:
     stop_signal: INT
     stop_grace_period: 5s
     logging: {driver: local, options: {max-size: 2m, max-file: "4"}}
-    x-ros: {scope: system, required: true, start: last, reload-config: true, privileged-reason: it is a test}
+    x-ros: {scope: system, required: true, start: last, persistent: true, reload-config: true, privileged-reason: it is a test}
     x-other: {ignored: true}
 `
 
@@ -86,7 +86,7 @@ func TestParseEverything(t *testing.T) {
 		t.Fatalf("Parse faults = %v, want none", faults)
 	}
 	want := []compose.Service{{
-		Name: "everything", File: "/etc/s/x.yml", Line: 7, Scope: compose.ScopeSystem, Required: true, StartLast: true, ReloadConfig: true,
+		Name: "everything", File: "/etc/s/x.yml", Line: 7, Scope: compose.ScopeSystem, Required: true, StartLast: true, ReloadConfig: true, Persistent: true,
 		Image: "ros/ntp", Entrypoint: []string{"/usr/bin/env", "-i"}, Command: []string{"chronyd", "-d", "a b"},
 		Env: []string{"DEBUG=1", "ON=true", "ZONE=UTC"}, WorkingDir: "/srv", User: "1201:1201", GroupAdd: []string{"dialout", "1101"},
 		Hostname: "clock", TTY: true, Labels: map[string]string{"a": "b", "c": ""},

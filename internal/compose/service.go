@@ -43,6 +43,7 @@ type Service struct {
 
 	// What runs.
 	Image      string            `json:"image"`
+	PullPolicy PullPolicy        `json:"pull_policy,omitempty"`
 	Entrypoint []string          `json:"entrypoint,omitempty"` // nil: the image's
 	Command    []string          `json:"command,omitempty"`    // nil: the image's
 	Env        []string          `json:"env,omitempty"`        // KEY=VALUE, sorted by key
@@ -67,7 +68,8 @@ type Service struct {
 	NoNewPrivileges bool              `json:"no_new_privileges"` // default true for ScopeSystem
 	Seccomp         string            `json:"seccomp,omitempty"` // "" (default profile) or "unconfined"
 	ReadOnly        bool              `json:"read_only,omitempty"`
-	Mounts          []Mount           `json:"mounts,omitempty"` // volumes and tmpfs, in file order
+	Persistent      bool              `json:"persistent,omitempty"` // what is written to the root stays
+	Mounts          []Mount           `json:"mounts,omitempty"`     // volumes and tmpfs, in file order
 	Devices         []Device          `json:"devices,omitempty"`
 	Sysctls         map[string]string `json:"sysctls,omitempty"`
 	Ulimits         []Ulimit          `json:"ulimits,omitempty"`
@@ -94,6 +96,17 @@ type Service struct {
 	// and what stands under "When it runs" are filled in for such a service.
 	Engine json.RawMessage `json:"engine,omitempty"`
 }
+
+// PullPolicy says what "ros service up" does about the image. At boot nothing is
+// pulled, whatever it says.
+type PullPolicy string
+
+// The policies of Compose that have a meaning here.
+const (
+	PullMissing PullPolicy = ""       // pull it when it is not on the machine
+	PullAlways  PullPolicy = "always" // pull it every time
+	PullNever   PullPolicy = "never"
+)
 
 // OneShot says whether the service is meant to end by itself.
 func (s Service) OneShot() bool {

@@ -263,3 +263,10 @@ func same[N int64 | float64](r *reader, v yamldoc.Value, field *N, n N) {
 	}
 	*field = n
 }
+
+func (r *reader) pullPolicy(s *Service, v yamldoc.Value) {
+	switch word, _ := r.oneOf(v, "always", "missing", "if_not_present", "never"); word {
+	case "always", "never":
+		s.PullPolicy = PullPolicy(word)
+	}
+}

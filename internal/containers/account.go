@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/moby/sys/user"
@@ -58,25 +56,4 @@ func lookUp(svc compose.Service, img images.Image, m Machine) (account, error) {
 		a.user.AdditionalGids = append(a.user.AdditionalGids, uint32(g))
 	}
 	return a, nil
-}
-
-// readFromLayers reads a file as a container of the image would see it: the
-// topmost layer that has it wins. A link out of the layer is not followed.
-func readFromLayers(dir string, img images.Image, path string) ([]byte, error) {
-	for _, layer := range slices.Backward(img.Layers) {
-		b, err := readInRoot(filepath.Join(dir, layer), path)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return b, err
-		}
-	}
-	return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
-}
-
-func readInRoot(dir, path string) ([]byte, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	return root.ReadFile(path)
 }

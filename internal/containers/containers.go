@@ -23,6 +23,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"time"
 
 	containersapi "github.com/containerd/containerd/api/services/containers/v1"
 	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
@@ -44,6 +45,7 @@ type Options struct {
 	ImagesDir  string // the catalogue: /usr/lib/ros/images
 	LayersDir  string // the images' layers: /usr/lib/ros/layers
 	RunDir     string // writable layers, on a tmpfs: /run/ros/roots
+	RootsDir   string // writable layers that stay, on the state disk: /var/lib/rancher/roots
 	VolumesDir string // named volumes: /var/lib/rancher/volumes
 
 	InitPath    string // takes over a task's output ("init log …"): /usr/lib/ros/init
@@ -57,6 +59,12 @@ type Options struct {
 	CgroupRoot   string // where cgroup v2 is mounted: /sys/fs/cgroup
 	CgroupParent string // above the cgroups of services; "" leaves the place to the OCI runtime
 	ShimCgroup   string // cgroup of the shims; "" leaves them in containerd's
+
+	// Store has the images that are not in the catalogue; nil: there are none.
+	Store Store
+	// Arriving, if not nil, says whether images are on their way into the store
+	// without anybody having to do anything about it.
+	Arriving func() bool
 
 	// Created, if not nil, is called when a container has been made and before
 	// its program starts: the files of the service are at /proc/PID/root.
@@ -81,6 +89,7 @@ func (o Options) withDefaults() Options {
 		{&o.ImagesDir, "/usr/lib/ros/images"},
 		{&o.LayersDir, "/usr/lib/ros/layers"},
 		{&o.RunDir, "/run/ros/roots"},
+		{&o.RootsDir, "/var/lib/rancher/roots"},
 		{&o.VolumesDir, "/var/lib/rancher/volumes"},
 		{&o.InitPath, "/usr/lib/ros/init"},
 		{&o.Runtime, "/usr/bin/crun"},
@@ -97,6 +106,10 @@ func (o Options) withDefaults() Options {
 	}
 	return o
 }
+
+// lookTimeout bounds what is asked of containerd on the way to an answer that
+// somebody waits for.
+const lookTimeout = 5 * time.Second
 
 // Labels of a container record, by which a later rosd knows it again.
 const (
@@ -158,11 +171,13 @@ func (r *Runtime) Close() error {
 // DefinitionHash implements supervise.Runtime: what the service file says
 // (see compose.DefinitionHash) and what is in the image.
 func (r *Runtime) DefinitionHash(svc compose.Service) (string, error) {
-	img, err := r.image(svc)
+	ctx, cancel := context.WithTimeout(r.ctx, lookTimeout)
+	defer cancel()
+	src, err := r.find(ctx, svc)
 	if err != nil {
 		return "", err
 	}
-	return definitionHash(svc, img)
+	return definitionHash(svc, src.Image)
 }
 
 func definitionHash(svc compose.Service, img images.Image) (string, error) {
@@ -176,30 +191,30 @@ func definitionHash(svc compose.Service, img images.Image) (string, error) {
 
 // Spec implements supervise.Runtime.
 func (r *Runtime) Spec(svc compose.Service) ([]byte, error) {
-	img, err := r.image(svc)
+	ctx, cancel := context.WithTimeout(r.ctx, lookTimeout)
+	defer cancel()
+	src, err := r.find(ctx, svc)
+	if err == nil {
+		err = r.open(ctx, svc.Name, &src)
+	}
 	if err != nil {
 		return nil, err
 	}
-	spec, err := Spec(svc, img, r.machine(img))
+	spec, err := Spec(svc, src.Image, r.machine(src))
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the spec of service %q: %w", svc.Name, err)
 	}
 	return json.MarshalIndent(spec, "", "  ")
 }
 
-func (r *Runtime) image(svc compose.Service) (images.Image, error) {
-	img, err := r.images.Find(svc.Image)
-	return img, supervise.Permanent(err)
-}
-
-func (r *Runtime) machine(img images.Image) Machine {
+func (r *Runtime) machine(src source) Machine {
 	visible := ""
 	if exists(r.opts.Cmdline) {
 		visible = r.opts.Cmdline
 	}
 	return Machine{
 		Cmdline:      visible,
-		ReadFile:     func(path string) ([]byte, error) { return readFromLayers(r.opts.LayersDir, img, path) },
+		ReadFile:     src.readFile,
 		Devices:      hostDevices,
 		VolumesDir:   r.opts.VolumesDir,
 		CgroupParent: r.opts.CgroupParent,
@@ -240,8 +255,8 @@ func (r *Runtime) Running(ctx context.Context) (map[string]supervise.Task, error
 	return tasks, nil
 }
 
-// dir is where the writable layer of a service is, and the pipes of its
-// probes.
+// dir is where the pipes of a service's probes are and its writable layer,
+// unless that stays.
 func (r *Runtime) dir(service string) string {
 	return filepath.Join(r.opts.RunDir, service)
 }

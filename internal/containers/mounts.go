@@ -10,13 +10,14 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/rosteros/ros/internal/compose"
+	"github.com/rosteros/ros/internal/images"
 )
 
 // mounts are the file systems that every program expects and those of the
 // service file, parents before children. A mount of the service file takes
 // the place of a default one on the same directory; one on /dev takes /dev/pts
 // and the like along, because the host's come with it.
-func mounts(svc compose.Service, m Machine) []specs.Mount {
+func mounts(svc compose.Service, img images.Image, m Machine) []specs.Mount {
 	var list []specs.Mount
 	for _, d := range defaultMounts(svc, m) {
 		replaced := slices.ContainsFunc(svc.Mounts, func(s compose.Mount) bool {
@@ -27,12 +28,33 @@ func mounts(svc compose.Service, m Machine) []specs.Mount {
 			list = append(list, d)
 		}
 	}
+	list = append(list, imageVolumes(svc, img)...)
 	for _, s := range svc.Mounts {
 		list = append(list, mount(s, m))
 	}
 	slices.SortStableFunc(list, func(a, b specs.Mount) int {
 		return cmp.Compare(depth(a.Destination), depth(b.Destination))
 	})
+	return list
+}
+
+// imageVolumes keeps those paths writable that the image declares as volumes,
+// where the root is not: in memory, with what the image has there. Where it is,
+// they are part of it.
+func imageVolumes(svc compose.Service, img images.Image) []specs.Mount {
+	if !svc.ReadOnly {
+		return nil
+	}
+	var list []specs.Mount
+	for _, path := range img.Config.Volumes {
+		path = filepath.Clean(path)
+		if !filepath.IsAbs(path) || slices.ContainsFunc(svc.Mounts, func(s compose.Mount) bool { return s.Target == path }) {
+			continue
+		}
+		list = append(list, specs.Mount{
+			Destination: path, Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "rw", "tmpcopyup"},
+		})
+	}
 	return list
 }
 

@@ -29,12 +29,17 @@ const (
 
 // Remove implements supervise.Runtime.
 func (r *Runtime) Remove(ctx context.Context, service string) error {
-	if err := r.remove(ctx, service); err != nil {
+	err := r.remove(ctx, service)
+	if err == nil {
+		err = os.RemoveAll(r.lastingDir(service))
+	}
+	if err != nil {
 		return fmt.Errorf("cannot remove the container of service %q: %w", service, err)
 	}
 	return nil
 }
 
+// remove leaves a writable layer that stays.
 func (r *Runtime) remove(ctx context.Context, service string) error {
 	_, err := r.tasks.Delete(ctx, &tasksapi.DeleteTaskRequest{ContainerID: service})
 	if err != nil && !isNotFound(err) {

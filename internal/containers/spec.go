@@ -82,7 +82,7 @@ func Spec(svc compose.Service, img images.Image, m Machine) (*specs.Spec, error)
 			NoNewPrivileges: svc.NoNewPrivileges,
 			OOMScoreAdj:     &oom,
 		},
-		Mounts: mounts(svc, m),
+		Mounts: mounts(svc, img, m),
 		Linux: &specs.Linux{
 			Namespaces:        namespaces,
 			Devices:           devices,

@@ -7,13 +7,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	containersapi "github.com/containerd/containerd/api/services/containers/v1"
 	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
-	"github.com/containerd/containerd/api/types"
 	runcoptions "github.com/containerd/containerd/api/types/runc/options"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"google.golang.org/protobuf/proto"
@@ -21,7 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"github.com/rosteros/ros/internal/compose"
-	"github.com/rosteros/ros/internal/images"
+	"github.com/rosteros/ros/internal/imagestore"
 	"github.com/rosteros/ros/internal/servicelog"
 	"github.com/rosteros/ros/internal/supervise"
 )
@@ -40,15 +37,18 @@ func (r *Runtime) Start(ctx context.Context, svc compose.Service) (supervise.Tas
 }
 
 func (r *Runtime) start(ctx context.Context, svc compose.Service) (_ *task, err error) {
-	img, err := r.image(svc)
+	src, err := r.find(ctx, svc)
+	if err == nil {
+		err = r.open(ctx, svc.Name, &src)
+	}
 	if err != nil {
 		return nil, err
 	}
-	spec, err := Spec(svc, img, r.machine(img))
+	spec, err := Spec(svc, src.Image, r.machine(src))
 	if err != nil {
 		return nil, supervise.Permanent(err)
 	}
-	hash, err := definitionHash(svc, img)
+	hash, err := definitionHash(svc, src.Image)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (r *Runtime) start(ctx context.Context, svc compose.Service) (_ *task, err 
 	if err := r.prepareShimCgroup(); err != nil {
 		return nil, err
 	}
-	rootfs, err := r.prepareRoot(svc.Name, img)
+	rootfs, err := r.prepareRoot(svc, src)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (r *Runtime) start(ctx context.Context, svc compose.Service) (_ *task, err 
 	if err != nil {
 		return nil, err
 	}
-	if err := r.createRecord(ctx, svc, spec, options, hash); err != nil {
+	if err := r.createRecord(ctx, svc, src, spec, options, hash); err != nil {
 		return nil, err
 	}
 	request := &tasksapi.CreateTaskRequest{
@@ -110,7 +110,7 @@ func (r *Runtime) start(ctx context.Context, svc compose.Service) (_ *task, err 
 
 // createRecord writes the container record. A record of an earlier boot or
 // run is overwritten, which is one write to the disk instead of two.
-func (r *Runtime) createRecord(ctx context.Context, svc compose.Service, spec *specs.Spec, options *anypb.Any, hash string) error {
+func (r *Runtime) createRecord(ctx context.Context, svc compose.Service, src source, spec *specs.Spec, options *anypb.Any, hash string) error {
 	encoded, err := anyJSON("Spec", spec)
 	if err != nil {
 		return err
@@ -121,6 +121,9 @@ func (r *Runtime) createRecord(ctx context.Context, svc compose.Service, spec *s
 		Labels:  map[string]string{labelService: svc.Name, labelHash: hash, labelFile: svc.File},
 		Runtime: &containersapi.Container_Runtime{Name: shimRuntime, Options: options},
 		Spec:    encoded,
+	}
+	if src.files.Key != "" {
+		record.Labels[imagestore.KeepLabel] = src.files.Key
 	}
 	_, err = r.containers.Create(ctx, &containersapi.CreateContainerRequest{Container: record})
 	if isAlreadyExists(err) {
@@ -172,39 +175,6 @@ func anyJSON(name string, v any) (*anypb.Any, error) {
 		return nil, fmt.Errorf("internal error: %s of the runtime spec: %w", name, err)
 	}
 	return &anypb.Any{TypeUrl: "types.containerd.io/opencontainers/runtime-spec/1/" + name, Value: b}, nil
-}
-
-// prepareRoot makes the writable layer of a service anew and returns the
-// mount that puts it over the layers of the image.
-func (r *Runtime) prepareRoot(service string, img images.Image) ([]*types.Mount, error) {
-	dir := r.dir(service)
-	if err := os.RemoveAll(dir); err != nil {
-		return nil, err
-	}
-	upper, work := filepath.Join(dir, "upper"), filepath.Join(dir, "work")
-	for _, d := range []string{upper, work} {
-		if err := os.MkdirAll(d, 0o755); err != nil {
-			return nil, err
-		}
-	}
-	// The upper directory's mode is the mode of / in the container, whatever
-	// our umask is.
-	if err := os.Chmod(upper, 0o755); err != nil {
-		return nil, err
-	}
-	lower := make([]string, 0, len(img.Layers))
-	for _, l := range slices.Backward(img.Layers) { // overlayfs wants the top one first
-		lower = append(lower, filepath.Join(r.opts.LayersDir, l))
-	}
-	return []*types.Mount{{
-		Type:   "overlay",
-		Source: "overlay",
-		Options: []string{
-			"lowerdir=" + strings.Join(lower, ":"),
-			"upperdir=" + upper,
-			"workdir=" + work,
-		},
-	}}, nil
 }
 
 // prepareSources makes the host directories that a service's mounts name,

@@ -195,5 +195,8 @@ func (t *task) Signal(ctx context.Context, name string, all bool) error {
 
 // Delete implements supervise.Task.
 func (t *task) Delete(ctx context.Context) error {
-	return t.r.Remove(ctx, t.id)
+	if err := t.r.remove(ctx, t.id); err != nil {
+		return fmt.Errorf("cannot remove the container of service %q: %w", t.id, err)
+	}
+	return nil
 }

@@ -54,11 +54,11 @@ func TestLoad(t *testing.T) {
 			if err != nil || image.Name != "docker.io/library/box:latest" || image.ID != list[0].ID {
 				t.Fatalf("Get(box) = %q %s, %v", image.Name, image.ID, err)
 			}
-			lower, err := r.View(t.Context(), "x", image)
+			files, err := r.View(t.Context(), "x", image)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if motd, _ := os.ReadFile(filepath.Join(lower[0], "etc/motd")); string(motd) != "box\n" {
+			if motd, _ := os.ReadFile(filepath.Join(files.Lower[0], "etc/motd")); string(motd) != "box\n" {
 				t.Errorf("motd = %q, want box", motd)
 			}
 		})

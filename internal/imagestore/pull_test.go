@@ -76,7 +76,8 @@ func TestPull(t *testing.T) {
 		}
 	}
 
-	lower, err := r.View(t.Context(), "box", image)
+	files, err := r.View(t.Context(), "box", image)
+	lower := files.Lower
 	if err != nil || len(lower) != 2 {
 		t.Fatalf("View = %q, %v, want two folders", lower, err)
 	}
@@ -97,8 +98,8 @@ func TestPull(t *testing.T) {
 			t.Errorf("Get(%q) = %s, %v, want %s", by, got.ID, err, image.ID)
 		}
 	}
-	if again, err := r.View(t.Context(), "box", image); err != nil || !slices.Equal(again, lower) {
-		t.Errorf("View a second time = %q, %v, want %q", again, err, lower)
+	if again, err := r.View(t.Context(), "box", image); err != nil || !cmp.Equal(again, files) {
+		t.Errorf("View a second time = %q, %v, want %q", again, err, files)
 	}
 }
 

@@ -17,24 +17,35 @@ const (
 	expireLabel   = "containerd.io/gc.expire"
 )
 
-// View keeps the files of an image for a container and returns the folders
-// that they are in, the top layer first, as overlayfs wants them. The files
-// stay there, also when the image is removed, as long as a container record of
-// the same namespace names the snapshot key (and for an hour from now).
+// Files are where the files of an image are.
+type Files struct {
+	Key   string   // of the snapshot that keeps them
+	Lower []string // folders, the top layer first, as overlayfs wants them
+}
+
+// KeepLabel on a container's record, with the key of a snapshot, keeps that
+// snapshot as long as the record is there.
+const KeepLabel = refSnapshot
+
+// View keeps the files of an image for a container: for an hour from now, and
+// as long as the container's record has KeepLabel with the key. That holds also
+// when the image is removed or its name stands for another one. A container
+// whose image has changed gets another key, so one that runs keeps its files.
 //
-// An image without any file has no folder.
-func (s *Store) View(ctx context.Context, key string, image Image) (lower []string, err error) {
-	lower, err = s.view(ctx, key, image)
-	if err != nil {
-		return nil, fmt.Errorf("cannot use image %q: %w", image.Name, err)
+// An image without any file has no key and no folder.
+func (s *Store) View(ctx context.Context, container string, image Image) (Files, error) {
+	if image.chain == "" {
+		return Files{}, nil
 	}
-	return lower, nil
+	key := container + "@" + short(image.chain)
+	lower, err := s.view(ctx, key, image)
+	if err != nil {
+		return Files{}, fmt.Errorf("cannot use image %q: %w", image.Name, err)
+	}
+	return Files{key, lower}, nil
 }
 
 func (s *Store) view(ctx context.Context, key string, image Image) ([]string, error) {
-	if image.chain == "" {
-		return nil, s.drop(ctx, key)
-	}
 	// Until the container's record refers to it, it is kept by its own label.
 	soon := map[string]string{expireLabel: time.Now().Add(untilRecorded).Format(time.RFC3339)}
 	info, err := s.parts.Snapshots.Stat(s.in(ctx), key)
@@ -50,11 +61,8 @@ func (s *Store) view(ctx context.Context, key string, image Image) ([]string, er
 		}
 		return folders(mounts)
 	case err == nil:
-		err = s.drop(ctx, key)
-	case errdefs.IsNotFound(err):
-		err = nil
-	}
-	if err != nil {
+		return nil, fmt.Errorf("internal error: snapshot %s is of another image", key)
+	case !errdefs.IsNotFound(err):
 		return nil, err
 	}
 	mounts, err := s.parts.Snapshots.View(s.in(ctx), key, image.chain, snapshots.WithLabels(soon))
@@ -77,20 +85,4 @@ func folders(mounts []mount.Mount) ([]string, error) {
 		}
 	}
 	return nil, fmt.Errorf("internal error: a snapshot is mounted in an unknown way: %v", mounts)
-}
-
-// Drop ends what View has begun. A key that is not there is no error.
-func (s *Store) Drop(ctx context.Context, key string) error {
-	if err := s.drop(ctx, key); err != nil {
-		return fmt.Errorf("cannot let go of the image of %q: %w", key, err)
-	}
-	return nil
-}
-
-func (s *Store) drop(ctx context.Context, key string) error {
-	err := s.parts.Snapshots.Remove(s.in(ctx), key)
-	if errdefs.IsNotFound(err) {
-		return nil
-	}
-	return err
 }

@@ -225,6 +225,9 @@ func (m *machine) launched(task Task, err error) {
 			// Not the service's doing: no restart is counted.
 			m.waitFor("containerd to answer")
 			m.after(downRetry, m.launch)
+		case IsNotYet(err):
+			m.waitFor(marked(err))
+			m.after(downRetry, m.launch)
 		case IsPermanent(err):
 			m.fail(ofItself, err.Error())
 		default:

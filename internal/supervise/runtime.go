@@ -14,7 +14,8 @@ import (
 // It never retries and keeps no policy: that is what this package is for.
 // When containerd is down, calls fail with an error marked by Down, or wait
 // for it to come back within their context. An error that the next try cannot
-// heal, such as a missing image, is marked by Permanent. Any other error of
+// heal, such as a missing image, is marked by Permanent, and one that time
+// heals by NotYet. Any other error of
 // Start counts as a run that failed, and the restart policy decides.
 type Runtime interface {
 	// Start makes the container of a service anew (a leftover of the same name
@@ -28,7 +29,7 @@ type Runtime interface {
 	Running(ctx context.Context) (map[string]Task, error)
 
 	// Remove deletes the stopped container of a service and its writable
-	// layer. A container that does not exist is no error.
+	// layer, also a persistent one. A container that does not exist is no error.
 	Remove(ctx context.Context, service string) error
 
 	// DefinitionHash identifies a definition and the image it names; see
@@ -63,7 +64,8 @@ type Task interface {
 	// is at most the last 4 KiB of stdout and stderr together.
 	Exec(ctx context.Context, argv []string, timeout time.Duration) (exitCode int, output string, err error)
 
-	// Delete removes the ended task and container from containerd.
+	// Delete removes the ended task and container from containerd, but not what
+	// a service with a persistent root has written.
 	Delete(ctx context.Context) error
 }
 
@@ -83,11 +85,20 @@ func Permanent(err error) error { return mark(err, classPermanent) }
 // something.
 func IsPermanent(err error) bool { return hasClass(err, classPermanent) }
 
+// NotYet marks an error whose text is what the service waits for and need not
+// do anything about; the text stays as it is. NotYet(nil) is nil.
+func NotYet(err error) error { return mark(err, classNotYet) }
+
+// IsNotYet says whether the service cannot start now and will be able to, by
+// itself.
+func IsNotYet(err error) bool { return hasClass(err, classNotYet) }
+
 type class int
 
 const (
 	classDown class = iota + 1
 	classPermanent
+	classNotYet
 )
 
 type classified struct {
@@ -107,4 +118,14 @@ func mark(err error, c class) error {
 func hasClass(err error, c class) bool {
 	var marked classified
 	return errors.As(err, &marked) && marked.class == c
+}
+
+// marked is the text of the error that was marked, without what was laid
+// around it later.
+func marked(err error) string {
+	var m classified
+	if errors.As(err, &m) {
+		return m.Error()
+	}
+	return err.Error()
 }
