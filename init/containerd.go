@@ -15,9 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// containerdRoot is the directory of the system containerd. Nothing in it is
-// precious: baked images are mounted from the OS image, so a damaged one is
-// set aside and containerd begins anew.
+// containerdRoot is the directory of the system containerd. The services of the
+// OS need nothing in it: baked images are mounted from the OS image. So a
+// damaged one is set aside and containerd begins anew; services whose image was
+// pulled say then that it has to be pulled again.
 type containerdRoot struct {
 	dir string
 	log *slog.Logger

@@ -21,6 +21,7 @@ import (
 	"github.com/rosteros/ros/internal/containers"
 	"github.com/rosteros/ros/internal/control"
 	"github.com/rosteros/ros/internal/control/server"
+	"github.com/rosteros/ros/internal/imagestore"
 	"github.com/rosteros/ros/internal/initctl"
 	"github.com/rosteros/ros/internal/mounts"
 	"github.com/rosteros/ros/internal/osupdate"
@@ -62,8 +63,17 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	again := !empty(recordDir)
 
 	configs := newConfigurator(kernel, log)
+	store, err := imagestore.New(imagestore.Options{
+		Reach: func() imagestore.Registries { return registries(configs.config()) }, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	loads := newPreloads(store, log)
 	runtime, err := containers.New(containers.Options{
 		CgroupParent: containers.CgroupParent, ShimCgroup: containers.ShimCgroup, Log: log,
+		Store: store, Arriving: loads.arriving.Load,
 		Created: func(service string, pid int) { configs.fill(service, rootOf(pid)) },
 	})
 	if err != nil {
@@ -76,6 +86,7 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 		// those that others wait for share it with those that nobody needs yet.
 		Concurrency: max(2, goruntime.NumCPU()),
 	})
+	loads.supervisor = services
 	configs.services = files
 	configs.driver = &apply.Driver{
 		Host: &apply.Host{
@@ -96,6 +107,8 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 		return err
 	}
 	srv := newServer(services, files, configs, log)
+	srv.Images, srv.Baked, srv.Preload = store, runtime.Baked(), loads.now
+	tasks.Go(func() { loads.run(ctx) })
 	tasks.Go(func() {
 		if err := srv.Serve(ctx, socket); err != nil {
 			log.Error("rosd cannot be talked to any more", "error", err)

@@ -36,7 +36,10 @@ type serviceFiles struct {
 }
 
 func newServiceFiles(builtIn, operators string, log *slog.Logger) *serviceFiles {
-	return &serviceFiles{from: compose.Sources{Dirs: []string{builtIn, operators}}, log: log, once: make(chan struct{})}
+	return &serviceFiles{
+		from: compose.Sources{Dirs: []string{builtIn, operators}, Env: withDomain(nil)},
+		log:  log, once: make(chan struct{}),
+	}
 }
 
 // read reads the files anew.
@@ -225,7 +228,7 @@ func (f *serviceFiles) hashes() map[string]string {
 
 // sources are the places of services as the config adds to them.
 func sources(dirs []string, cfg *config.Config) compose.Sources {
-	from := compose.Sources{Dirs: dirs, Env: apply.Variables(cfg)}
+	from := compose.Sources{Dirs: dirs, Env: withDomain(apply.Variables(cfg))}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Rancher.ServicesInclude)) {
 		if ext := filepath.Ext(name); cfg.Rancher.ServicesInclude[name] && filepath.IsAbs(name) && (ext == ".yml" || ext == ".yaml") {
 			from.Files = append(from.Files, name)

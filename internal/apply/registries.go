@@ -83,7 +83,11 @@ func (r *registries) text(auths map[string]config.Registry) []byte {
 			r.failed(fmt.Errorf("rancher.registry_auths: %s: %w", host, err))
 			continue
 		}
-		logins[registryHost(host)] = login
+		name := RegistryHost(host)
+		if name == hub {
+			name = dockerHub
+		}
+		logins[name] = login
 	}
 	if len(logins) == 0 {
 		return nil
@@ -108,13 +112,14 @@ func newLogin(a config.Registry) (registryLogin, error) {
 	return login, nil
 }
 
-// registryHost is what the docker command calls a registry.
-func registryHost(name string) string {
+// RegistryHost is the host of a registry, however the config calls it. Docker
+// Hub has one name, docker.io.
+func RegistryHost(name string) string {
 	host := strings.TrimPrefix(strings.TrimPrefix(name, "https://"), "http://")
 	host, _, _ = strings.Cut(host, "/")
 	switch host {
 	case hub, "index." + hub, "registry-1." + hub, "registry.hub.docker.com", "hub.docker.com":
-		return dockerHub
+		return hub
 	}
 	return host
 }

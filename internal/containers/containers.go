@@ -168,6 +168,9 @@ func (r *Runtime) Close() error {
 	return err
 }
 
+// Baked are the images of the OS image.
+func (r *Runtime) Baked() images.Catalogue { return r.images }
+
 // DefinitionHash implements supervise.Runtime: what the service file says
 // (see compose.DefinitionHash) and what is in the image.
 func (r *Runtime) DefinitionHash(svc compose.Service) (string, error) {

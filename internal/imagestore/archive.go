@@ -12,6 +12,8 @@ import (
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/images/archive"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	baked "github.com/rosteros/ros/internal/images"
 )
 
 // nameless begins the name of a record of an image that has none.
@@ -103,7 +105,7 @@ type counted struct {
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	c.at += int64(n)
-	c.progress.bytes(Event{Status: Loading, Current: c.at, Total: c.total})
+	c.progress.bytes(Event{Status: baked.Loading, Current: c.at, Total: c.total})
 	return n, err
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
 
+	"github.com/rosteros/ros/internal/images"
 	"github.com/rosteros/ros/internal/imagestore"
 	"github.com/rosteros/ros/tests/registry"
 )
@@ -46,8 +47,8 @@ func TestLoad(t *testing.T) {
 			if err != nil || len(list) != 2 {
 				t.Fatalf("Load = %v, %v, want two names", list, err)
 			}
-			if last.Status != imagestore.Complete {
-				t.Errorf("last event = %+v, want %q", last, imagestore.Complete)
+			if last.Status != images.Complete {
+				t.Errorf("last event = %+v, want %q", last, images.Complete)
 			}
 			r.collect(t)
 			image, err := r.Get(t.Context(), "box")

@@ -15,6 +15,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/identity"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	baked "github.com/rosteros/ros/internal/images"
 )
 
 // Labels of an image's record: what would have to be read again and again.
@@ -109,7 +111,7 @@ func (s *Store) unpack(ctx context.Context, m ocispec.Manifest, p *progress) (ch
 	var below []digest.Digest
 	for i, layer := range m.Layers {
 		id := short(layer.Digest.String())
-		p.say(Event{Layer: id, Status: Extracting, Current: layer.Size, Total: layer.Size})
+		p.say(Event{Layer: id, Status: baked.Extracting, Current: layer.Size, Total: layer.Size})
 		diffID := config.RootFS.DiffIDs[i]
 		_, err := rootfs.ApplyLayerWithOpts(s.in(ctx), rootfs.Layer{
 			Blob: layer,
@@ -125,7 +127,7 @@ func (s *Store) unpack(ctx context.Context, m ocispec.Manifest, p *progress) (ch
 			return "", 0, err
 		}
 		size += usage.Size
-		p.say(Event{Layer: id, Status: Complete})
+		p.say(Event{Layer: id, Status: baked.Complete})
 	}
 	if chain == "" {
 		return "", 0, nil // from scratch, with nothing in it

@@ -10,6 +10,8 @@ import (
 	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/rosteros/ros/internal/images"
 )
 
 const (
@@ -133,7 +135,7 @@ func (f *fetch) all(ctx context.Context, target ocispec.Descriptor) error {
 		return err
 	}
 	for _, layer := range manifest.Layers {
-		f.progress.say(Event{Layer: short(layer.Digest.String()), Status: Waiting, Total: layer.Size})
+		f.progress.say(Event{Layer: short(layer.Digest.String()), Status: images.Waiting, Total: layer.Size})
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelLayers)
@@ -148,13 +150,13 @@ func (f *fetch) layer(ctx context.Context, layer ocispec.Descriptor) error {
 	layer.URLs = nil
 	id := short(layer.Digest.String())
 	if _, err := f.store.parts.Content.Info(f.store.in(ctx), layer.Digest); err == nil {
-		f.progress.say(Event{Layer: id, Status: Exists})
+		f.progress.say(Event{Layer: id, Status: images.Exists})
 		return nil
 	}
 	if err := f.one(ctx, layer); err != nil {
 		return fmt.Errorf("layer %s: %w", id, err)
 	}
-	f.progress.say(Event{Layer: id, Status: Downloaded, Current: layer.Size, Total: layer.Size})
+	f.progress.say(Event{Layer: id, Status: images.Downloaded, Current: layer.Size, Total: layer.Size})
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/rosteros/ros/internal/images"
 	"github.com/rosteros/ros/internal/imagestore"
 	"github.com/rosteros/ros/tests/registry"
 )
@@ -49,7 +50,7 @@ func TestPull(t *testing.T) {
 	name := r.host + "/team/box:1"
 	var events []string
 	image, err := r.Pull(t.Context(), name, func(e imagestore.Event) {
-		if e.Status != imagestore.Downloading {
+		if e.Status != images.Downloading {
 			events = append(events, strings.TrimSpace(e.Layer+" "+e.Status))
 		}
 	})

@@ -9,6 +9,8 @@ import (
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/remotes"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	baked "github.com/rosteros/ros/internal/images"
 )
 
 // patience is how long a registry may send nothing in the middle of a layer.
@@ -50,7 +52,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	}
 	if images.IsLayerType(b.layer.MediaType) {
 		b.of.progress.bytes(Event{
-			Layer: short(b.layer.Digest.String()), Status: Downloading, Current: b.at, Total: b.layer.Size,
+			Layer: short(b.layer.Digest.String()), Status: baked.Downloading, Current: b.at, Total: b.layer.Size,
 		})
 	}
 	return n, err

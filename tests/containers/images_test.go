@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/rosteros/ros/internal/containers"
+	"github.com/rosteros/ros/internal/images"
 	"github.com/rosteros/ros/internal/imagestore"
 	"github.com/rosteros/ros/tests/registry"
 )
@@ -139,7 +140,7 @@ func TestPullAfterContainerdDied(t *testing.T) {
 	g.Add("shell:1", shell(t, "pulled\n"))
 	first := true
 	_, err := store.Pull(t.Context(), host+"/shell:1", func(e imagestore.Event) {
-		if e.Status == imagestore.Extracting && first {
+		if e.Status == images.Extracting && first {
 			first = false
 			m.killContainerd()
 			m.startContainerd()

@@ -50,6 +50,7 @@ var order = []string{
 	"internal/netconf",
 	"internal/containerd",
 	"internal/imagestore",
+	"internal/preload",
 	"internal/supervise",
 	"internal/containers",
 	"internal/install",

@@ -25,6 +25,7 @@ import (
 	"github.com/rosteros/ros/internal/bootlog"
 	"github.com/rosteros/ros/internal/configstore"
 	"github.com/rosteros/ros/internal/control"
+	"github.com/rosteros/ros/internal/images"
 	"github.com/rosteros/ros/internal/osupdate"
 	"github.com/rosteros/ros/internal/supervise"
 )
@@ -44,7 +45,10 @@ type Server struct {
 	Reload     func() control.Plan // reads the service files again
 	Config     Config              // what the machine should be
 	OS         osupdate.Worker     // what touches disks and slots
-	Cgroups    string              // folder with a cgroup per service
+	Images     Images              // those that are not baked
+	Baked      images.Catalogue    // those that are
+	Preload    func(ctx context.Context, say func(line string)) error
+	Cgroups    string // folder with a cgroup per service
 	Log        *slog.Logger
 }
 
@@ -132,6 +136,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/boot", s.boot)
 	mux.HandleFunc("GET /v1/events", s.events)
 	s.configRoutes(mux)
+	s.imageRoutes(mux)
 	s.osRoutes(mux)
 	return jsonErrors(mux)
 }
@@ -279,7 +284,7 @@ func (s *Server) refuse(w http.ResponseWriter, err error) {
 	var refused *supervise.RefusedError
 	var conflict *configstore.ConflictError
 	switch {
-	case errors.As(err, &unknown):
+	case errors.As(err, &unknown), missingImage(err):
 		s.answerError(w, http.StatusNotFound, err)
 	case errors.As(err, &refused), errors.As(err, &conflict):
 		s.answerError(w, http.StatusConflict, err)

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/rosteros/ros/config"
+	"github.com/rosteros/ros/internal/apply"
+	"github.com/rosteros/ros/internal/imagestore"
+	"github.com/rosteros/ros/internal/preload"
+	"github.com/rosteros/ros/internal/supervise"
+)
+
+const (
+	preloadDir     = "/var/lib/rancher/preload"
+	dockerService  = "docker"
+	dockerSocket   = "/run/docker.sock"
+	certificates   = "/etc/ssl/certs"
+	registryDomain = "REGISTRY_DOMAIN"
+)
+
+// registries is how the config says that registries are reached. The system
+// containerd and Docker have the same logins, mirrors and authorities.
+func registries(cfg *config.Config) imagestore.Registries {
+	if cfg == nil {
+		return imagestore.Registries{} // nobody has read it yet, and nobody pulls yet
+	}
+	r := imagestore.Registries{
+		Logins:       map[string]imagestore.Login{},
+		Mirrors:      cfg.Rancher.Docker.RegistryMirror,
+		Insecure:     cfg.Rancher.Docker.InsecureReg,
+		Domain:       cfg.Rancher.Environment[registryDomain],
+		Certificates: certificates,
+		HTTPProxy:    cfg.Rancher.Network.HTTPProxy,
+		HTTPSProxy:   cfg.Rancher.Network.HTTPSProxy,
+		NoProxy:      cfg.Rancher.Network.NoProxy,
+	}
+	for host, auth := range cfg.Rancher.RegistryAuths {
+		login := imagestore.Login{
+			Username: auth.Username, Password: string(auth.Password),
+			IdentityToken: string(auth.IdentityToken), RegistryToken: string(auth.RegistryToken),
+		}
+		if text, err := base64.StdEncoding.DecodeString(string(auth.Auth)); err == nil && len(text) > 0 {
+			login.Username, login.Password, _ = strings.Cut(string(text), ":")
+		}
+		r.Logins[apply.RegistryHost(host)] = login
+	}
+	return r
+}
+
+// withDomain gives service files the variable that RancherOS set for them: they
+// name images ${REGISTRY_DOMAIN}/rancher/….
+func withDomain(variables map[string]string) map[string]string {
+	all := map[string]string{registryDomain: "docker.io"}
+	maps.Copy(all, variables)
+	return all
+}
+
+// preloads are the archives of images that lie on the state disk.
+type preloads struct {
+	system, docker *preload.Folder
+	arriving       atomic.Bool // those of the system may be on their way
+	supervisor     *supervise.Supervisor
+}
+
+func newPreloads(store *imagestore.Store, log *slog.Logger) *preloads {
+	p := &preloads{
+		system: &preload.Folder{
+			Dir: preloadDir + "/system-docker", Record: "/var/lib/rancher/containerd/ros-preload.json", Log: log,
+			Load: func(ctx context.Context, r io.Reader, size int64) ([]string, error) {
+				list, err := store.Load(ctx, r, size, nil)
+				var names []string
+				for _, image := range list {
+					names = append(names, imagestore.ShortName(image.Name))
+				}
+				return names, err
+			},
+		},
+		docker: &preload.Folder{
+			Dir: preloadDir + "/docker", Record: "/var/lib/docker/ros-preload.json", Log: log,
+			Load: preload.IntoDocker(dockerSocket),
+		},
+	}
+	pending, err := p.system.Pending()
+	if err != nil {
+		log.Error(err.Error())
+	}
+	p.arriving.Store(len(pending) > 0)
+	return p
+}
+
+// run loads what is pending: into the system containerd at once, into Docker
+// when it is there. Services whose image is not on the machine wait meanwhile.
+func (p *preloads) run(ctx context.Context) {
+	_, _ = p.system.Run(ctx) // has logged what went wrong
+	p.arriving.Store(false)
+	if pending, err := p.docker.Pending(); err == nil && len(pending) > 0 && p.engine(ctx) == nil {
+		_, _ = p.docker.Run(ctx)
+	}
+}
+
+// engine waits until Docker is healthy.
+func (p *preloads) engine(ctx context.Context) error {
+	changes, stop := p.supervisor.Events()
+	defer func() { stop() }()
+	for {
+		if s, err := p.supervisor.Service(dockerService); err == nil && s.State == supervise.Healthy {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case _, ok := <-changes:
+			if !ok { // we fell behind
+				stop()
+				changes, stop = p.supervisor.Events()
+			}
+		}
+	}
+}
+
+// now loads what is pending for somebody who waits for it.
+func (p *preloads) now(ctx context.Context, say func(line string)) error {
+	const enginePatience = 2 * time.Minute
+	var errs []error
+	load := func(f *preload.Folder) {
+		loaded, err := f.Run(ctx)
+		for _, l := range loaded {
+			if l.Err != nil {
+				errs = append(errs, l.Err)
+				continue
+			}
+			say(fmt.Sprintf("%s/%s: %s", f.Dir, l.File, strings.Join(l.Images, " ")))
+		}
+		errs = append(errs, err)
+	}
+	load(p.system)
+	pending, err := p.docker.Pending()
+	errs = append(errs, err)
+	if len(pending) > 0 {
+		bounded, cancel := context.WithTimeout(ctx, enginePatience)
+		defer cancel()
+		if p.engine(bounded) != nil {
+			errs = append(errs, fmt.Errorf("cannot load images from %s: docker is not healthy", p.docker.Dir))
+		} else {
+			load(p.docker)
+		}
+	}
+	return errors.Join(errs...)
+}
