@@ -97,7 +97,7 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 			Slot:     boot.Slot,
 			Consoles: kernel.Consoles(),
 		},
-		Appliers: appliers(files, services, level, tellInit),
+		Appliers: appliers(files, services, level, func(ctx context.Context, timeout time.Duration) error { return tellInit(ctx, timeout, 0) }),
 		Bound:    applyBound,
 	}
 	results := configs.start(ctx)
@@ -131,6 +131,8 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	if running := slots.FromCmdline(kernel); running.Slot != "" {
 		u := newUpgrades(configs, log)
 		tasks.Go(func() { u.run(ctx) })
+		t := newTrial(configs, services, files, log)
+		tasks.Go(func() { watchSlots(ctx, running, t, log) })
 	}
 	w := &watcher{config: configs, supervisor: services, files: files, spawn: tasks.Go}
 	tasks.Go(func() { w.run(ctx) })
@@ -224,11 +226,12 @@ func confMigrations() []stateformat.Migration { return nil }
 // rootOf is where the files of a process can be reached.
 func rootOf(pid int) string { return fmt.Sprintf("/proc/%d/root", pid) }
 
-// tellInit hands PID 1 what the config says about it.
-func tellInit(ctx context.Context, shutdownTimeout time.Duration) error {
+// tellInit hands PID 1 what the config says about it. A deadline of 0 stays what
+// it is.
+func tellInit(ctx context.Context, shutdownTimeout, trialDeadline time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, initctlTimeout)
 	defer cancel()
-	return initctl.Settings(ctx, initctl.Socket, shutdownTimeout, 0)
+	return initctl.Settings(ctx, initctl.Socket, shutdownTimeout, trialDeadline)
 }
 
 // empty says whether there is nothing in a folder, or no folder.
