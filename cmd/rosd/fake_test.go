@@ -36,7 +36,7 @@ func (r *room) Start(_ context.Context, svc compose.Service) (supervise.Task, er
 }
 
 func (*room) Running(context.Context) (map[string]supervise.Task, error) { return nil, nil }
-func (*room) Remove(context.Context, string) error                       { return nil }
+func (*room) Remove(context.Context, compose.Service) error              { return nil }
 func (*room) DefinitionHash(compose.Service) (string, error)             { return "", nil }
 func (*room) Spec(compose.Service) ([]byte, error)                       { return []byte("{}"), nil }
 

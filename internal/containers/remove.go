@@ -15,6 +15,7 @@ import (
 	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
 	"golang.org/x/sys/unix"
 
+	"github.com/rosteros/ros/internal/compose"
 	"github.com/rosteros/ros/internal/supervise"
 )
 
@@ -28,13 +29,13 @@ const (
 )
 
 // Remove implements supervise.Runtime.
-func (r *Runtime) Remove(ctx context.Context, service string) error {
-	err := r.remove(ctx, service)
+func (r *Runtime) Remove(ctx context.Context, svc compose.Service) error {
+	err := r.remove(ctx, svc.Name)
 	if err == nil {
-		err = os.RemoveAll(r.lastingDir(service))
+		err = os.RemoveAll(r.lastingDir(svc.Name))
 	}
 	if err != nil {
-		return fmt.Errorf("cannot remove the container of service %q: %w", service, err)
+		return fmt.Errorf("cannot remove the container of service %q: %w", svc.Name, err)
 	}
 	return nil
 }

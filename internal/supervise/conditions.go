@@ -50,6 +50,9 @@ func judge(deps []compose.Dependency, look func(name string) (other view, known 
 }
 
 func met(condition compose.Condition, other view) bool {
+	if lost(other.task) { // it does not know yet
+		return false
+	}
 	switch condition {
 	case compose.Completed:
 		return other.State == Done

@@ -117,10 +117,10 @@ func (r *machineRoom) Running(context.Context) (map[string]supervise.Task, error
 	return tasks, nil
 }
 
-func (r *machineRoom) Remove(_ context.Context, service string) error {
+func (r *machineRoom) Remove(_ context.Context, svc compose.Service) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.removed = append(r.removed, service)
+	r.removed = append(r.removed, svc.Name)
 	return nil
 }
 

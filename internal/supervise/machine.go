@@ -223,8 +223,7 @@ func (m *machine) launched(task Task, err error) {
 			m.hold(task, false)
 		case IsDown(err):
 			// Not the service's doing: no restart is counted.
-			m.waitFor("containerd to answer")
-			m.after(downRetry, m.launch)
+			m.awaitRuntime()
 		case IsNotYet(err):
 			m.waitFor(marked(err))
 			m.after(downRetry, m.launch)
@@ -342,6 +341,11 @@ func (m *machine) exited(task Task, code int, why string) {
 	}
 	switch m.now.State {
 	case Starting, Running, Healthy, Unhealthy:
+		if lost(task) && !m.leaving {
+			m.transition(Waiting, "")
+			m.look()
+			break
+		}
 		m.ended(code == 0, why)
 	case Stopping:
 		m.stopped()

@@ -30,7 +30,7 @@ type Runtime interface {
 
 	// Remove deletes the stopped container of a service and its writable
 	// layer, also a persistent one. A container that does not exist is no error.
-	Remove(ctx context.Context, service string) error
+	Remove(ctx context.Context, svc compose.Service) error
 
 	// DefinitionHash identifies a definition and the image it names; see
 	// Task.Hash.
@@ -67,6 +67,19 @@ type Task interface {
 	// Delete removes the ended task and container from containerd, but not what
 	// a service with a persistent root has written.
 	Delete(ctx context.Context) error
+}
+
+// Mortal is a Task that can go down with what runs it. It is then no failure of
+// the service: it starts again when what it depends on has.
+type Mortal interface {
+	// Lost says so. It is true before Exited is closed, and before Exited of
+	// any other task that was lost with it is.
+	Lost() bool
+}
+
+func lost(t Task) bool {
+	m, ok := t.(Mortal)
+	return ok && m.Lost()
 }
 
 // Down marks an error of a Runtime or a Task as "containerd does not answer";

@@ -101,6 +101,7 @@ type view struct {
 	Service
 	checked bool // has a healthcheck
 	last    bool // starts when the others have
+	task    Task
 }
 
 // New returns a Supervisor without services.
@@ -242,7 +243,7 @@ func (s *Supervisor) add(d Definition, initial State) *machine {
 		sup: s, name: def.Name, inbox: newInbox(),
 		def: def, startable: d.Fault == "", fault: d.Fault,
 	}
-	if m.def.StopSignal == "" {
+	if m.def.StopSignal == "" && def.Scope != compose.ScopeUser { // there it is the image's
 		m.def.StopSignal = "SIGTERM"
 	}
 	if d.Fault != "" && m.def.StopGracePeriod == 0 {
@@ -263,7 +264,7 @@ func (s *Supervisor) add(d Definition, initial State) *machine {
 }
 
 func (m *machine) view() view {
-	return view{Service: m.now, checked: m.def.Healthcheck != nil, last: m.def.StartLast}
+	return view{Service: m.now, checked: m.def.Healthcheck != nil, last: m.def.StartLast, task: m.task}
 }
 
 // forget removes a machine of which nothing is left.

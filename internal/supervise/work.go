@@ -126,6 +126,22 @@ func (m *machine) signal(task Task, name string, all bool) {
 	})
 }
 
+// awaitRuntime tries again when what runs the service may answer again. An
+// engine that has been away starts with everything that depends on it down, so
+// there the conditions count anew.
+func (m *machine) awaitRuntime() {
+	if m.def.Scope != compose.ScopeUser {
+		m.waitFor("containerd to answer")
+		m.after(downRetry, m.launch)
+		return
+	}
+	m.waitFor("the engine to answer")
+	m.after(downRetry, func() {
+		m.transition(Waiting, "")
+		m.look()
+	})
+}
+
 // clean removes an ended task and its container, and closes cleaned. While the
 // task is there its shim is too, and holds memory.
 func (m *machine) clean(task Task, cleaned chan struct{}) {
@@ -154,6 +170,7 @@ func (m *machine) clean(task Task, cleaned chan struct{}) {
 // sweep removes whatever container there may be of a service that is not up.
 func (m *machine) sweep(reply func(error)) {
 	before, cleaned := m.cleaned, make(chan struct{})
+	def := m.def
 	m.cleaned = cleaned
 	m.sup.wg.Go(func() {
 		defer close(cleaned)
@@ -163,7 +180,7 @@ func (m *machine) sweep(reply func(error)) {
 		}
 		ctx, cancel := context.WithTimeout(m.sup.ctx, cleanTimeout)
 		defer cancel()
-		reply(m.sup.cfg.Runtime.Remove(ctx, m.name))
+		reply(m.sup.cfg.Runtime.Remove(ctx, def))
 	})
 }
 

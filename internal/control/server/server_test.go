@@ -35,7 +35,7 @@ func (runtime) Start(_ context.Context, svc compose.Service) (supervise.Task, er
 	return &task{exited: make(chan struct{}), started: time.Now()}, nil
 }
 func (runtime) Running(context.Context) (map[string]supervise.Task, error) { return nil, nil }
-func (runtime) Remove(context.Context, string) error                       { return nil }
+func (runtime) Remove(context.Context, compose.Service) error              { return nil }
 func (runtime) DefinitionHash(compose.Service) (string, error)             { return "", nil }
 func (runtime) Spec(svc compose.Service) ([]byte, error) {
 	return fmt.Appendf(nil, `{"ociVersion":"1.3.0","hostname":%q}`, svc.Name), nil

@@ -1,0 +1,366 @@
+// Package docker runs services of scope user in the user's engine, through the
+// Docker API: a supervise.Runtime beside that of package containers.
+//
+// It speaks the few calls it needs itself, over the engine's socket
+// (docs/decisions/ says what the client of moby would cost). What a container
+// is made of comes ready from package project. It owns the containers, networks
+// and volumes of those services, and no others; what it makes carries the
+// labels of docker compose, which can list it.
+//
+// The engine starts none of these containers by itself: their restart policy in
+// the engine is "no", and package supervise, which knows what depends on what,
+// decides. An engine that does not answer is nobody's failure. Its containers go
+// on without it where live-restore is on; what is gone when it comes back was
+// lost with it (see task.Lost).
+//
+// A container is kept when its task ends, with its log and what it wrote, and
+// used again until its definition changes, as docker compose does.
+package docker
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rosteros/ros/internal/compose"
+	"github.com/rosteros/ros/internal/project"
+	"github.com/rosteros/ros/internal/supervise"
+)
+
+// Socket is where the engine of the machine listens.
+const Socket = "/run/docker.sock"
+
+// Labels by which we know our containers and networks.
+const (
+	labelService = "ros.service"
+	labelHash    = "ros.hash"
+	labelPeers   = "ros.peers" // ids of the containers it borrows something of
+)
+
+// adoptTimeout bounds the question what runs when rosd starts. An engine that
+// does not answer then is asked when its services start.
+const adoptTimeout = 3 * time.Second
+
+// Runtime implements supervise.Runtime over the engine.
+type Runtime struct {
+	*Client
+	log *slog.Logger
+
+	mu       sync.Mutex
+	tasks    map[string]*task // that have not ended, by the id of their container
+	watching bool
+}
+
+var _ supervise.Runtime = (*Runtime)(nil)
+
+// New returns a Runtime over the engine that listens at socket.
+func New(socket string, log *slog.Logger) *Runtime {
+	return &Runtime{Client: NewClient(socket), log: log, tasks: map[string]*task{}}
+}
+
+// container is what the engine says about one.
+type container struct {
+	ID     string `json:"Id"`
+	Name   string
+	Config struct {
+		Image      string
+		Labels     map[string]string
+		StopSignal string
+		Tty        bool
+	}
+	State struct {
+		Running   bool
+		Pid       int
+		ExitCode  int
+		Error     string
+		StartedAt time.Time
+		Health    *struct {
+			Status        string
+			FailingStreak int
+			Log           []struct {
+				ExitCode int
+				Output   string
+			}
+		}
+	}
+	Mounts []struct {
+		Type, Name, Destination string
+	}
+}
+
+func (r *Runtime) inspect(ctx context.Context, name string) (container, error) {
+	var c container
+	return c, r.call(ctx, "GET", "/containers/"+url.PathEscape(name)+"/json", nil, &c)
+}
+
+// Running implements supervise.Runtime: it lists what runs, if the engine does.
+func (r *Runtime) Running(ctx context.Context) (map[string]supervise.Task, error) {
+	ctx, cancel := context.WithTimeout(ctx, adoptTimeout)
+	defer cancel()
+	var list []struct {
+		ID string `json:"Id"`
+	}
+	if err := r.call(ctx, "GET", "/containers/json?"+filters(map[string][]string{"label": {labelService}}).Encode(), nil, &list); err != nil {
+		return nil, nil
+	}
+	found := map[string]supervise.Task{}
+	for _, entry := range list {
+		c, err := r.inspect(ctx, entry.ID)
+		if err == nil && c.State.Running {
+			found[c.Config.Labels[labelService]] = r.hold(c)
+		}
+	}
+	return found, nil
+}
+
+// DefinitionHash implements supervise.Runtime.
+func (r *Runtime) DefinitionHash(svc compose.Service) (string, error) {
+	return compose.DefinitionHash(svc), nil
+}
+
+// Spec implements supervise.Runtime: it is the request that makes the container.
+func (r *Runtime) Spec(svc compose.Service) ([]byte, error) {
+	c, err := project.Of(svc)
+	if err != nil {
+		return nil, err
+	}
+	return r.request(svc, c, nil)
+}
+
+// Start implements supervise.Runtime. A container that runs is adopted as it is.
+func (r *Runtime) Start(ctx context.Context, svc compose.Service) (supervise.Task, error) {
+	t, err := r.start(ctx, svc)
+	if err != nil {
+		return nil, fmt.Errorf("cannot start service %q: %w", svc.Name, err)
+	}
+	return t, nil
+}
+
+func (r *Runtime) start(ctx context.Context, svc compose.Service) (*task, error) {
+	want, err := project.Of(svc)
+	if err != nil {
+		return nil, supervise.Permanent(err)
+	}
+	have, err := r.inspect(ctx, want.Name)
+	exists := err == nil
+	switch {
+	case err != nil && !IsNotFound(err):
+		return nil, err
+	case exists && have.Config.Labels[labelService] != svc.Name:
+		return nil, supervise.Permanent(fmt.Errorf("the engine has a container %q already that is not of this service", want.Name))
+	case exists && have.State.Running:
+		return r.hold(have), nil
+	}
+	peers, err := r.peers(ctx, want)
+	if err != nil {
+		return nil, err
+	}
+	if exists && have.Config.Labels[labelHash] == compose.DefinitionHash(svc) && have.Config.Labels[labelPeers] == peers {
+		return r.run(ctx, have.ID, want, false)
+	}
+	id, err := r.create(ctx, svc, want, peers, have)
+	if err != nil {
+		return nil, err
+	}
+	return r.run(ctx, id, want, true)
+}
+
+// run starts a container. One that was made for it and does not start goes.
+func (r *Runtime) run(ctx context.Context, id string, want project.Container, fresh bool) (*task, error) {
+	err := r.startContainer(ctx, id, want)
+	if err == nil {
+		var c container
+		if c, err = r.inspect(ctx, id); err == nil {
+			t := r.hold(c)
+			// Its end may have been told before anybody listened for it.
+			if now, again := r.inspect(ctx, id); again == nil && !now.State.Running {
+				r.end(t, now.State.ExitCode)
+			}
+			return t, nil
+		}
+	}
+	if fresh && !supervise.IsDown(err) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+		defer cancel()
+		if again := r.removeContainer(ctx, id, true); again != nil {
+			r.log.Warn("cannot remove a container that did not start", "container", want.Name, "error", again)
+		}
+	}
+	return nil, err
+}
+
+func (r *Runtime) startContainer(ctx context.Context, id string, want project.Container) error {
+	if err := r.writeFiles(ctx, id, want.Files); err != nil {
+		return err
+	}
+	return r.call(ctx, "POST", "/containers/"+id+"/start", nil, nil)
+}
+
+// peers are the ids of the containers that this one borrows something of. They
+// have been started: it depends on them.
+func (r *Runtime) peers(ctx context.Context, want project.Container) (string, error) {
+	var ids []string
+	for _, name := range want.Peers {
+		c, err := r.inspect(ctx, name)
+		if err != nil {
+			return "", err
+		}
+		ids = append(ids, c.ID)
+	}
+	return strings.Join(ids, " "), nil
+}
+
+// create makes the container anew, with all that it needs. Volumes without a
+// name stay with the service, as docker compose has it.
+func (r *Runtime) create(ctx context.Context, svc compose.Service, want project.Container, peers string, old container) (string, error) {
+	for _, n := range want.Networks {
+		if err := r.network(ctx, n); err != nil {
+			return "", err
+		}
+	}
+	for _, v := range want.Volumes {
+		if err := r.volume(ctx, v); err != nil {
+			return "", err
+		}
+	}
+	body, err := r.request(svc, want, func(body map[string]any) {
+		labels := body["Labels"].(map[string]any)
+		labels[labelPeers] = peers
+		keepAnonymous(body, old)
+	})
+	if err != nil {
+		return "", supervise.Permanent(err)
+	}
+	if old.ID != "" {
+		if err := r.removeContainer(ctx, old.ID, false); err != nil {
+			return "", err
+		}
+	}
+	query := url.Values{"name": {want.Name}}
+	if want.Platform != "" {
+		query.Set("platform", want.Platform)
+	}
+	var made struct {
+		ID string `json:"Id"`
+	}
+	err = r.call(ctx, "POST", "/containers/create?"+query.Encode(), json.RawMessage(body), &made)
+	if IsNotFound(err) && strings.Contains(strings.ToLower(err.Error()), "no such image") {
+		return "", supervise.Permanent(fmt.Errorf("image %q is not on the machine; get it with: ros service pull %s", svc.Image, svc.Name))
+	}
+	return made.ID, err
+}
+
+// request is the body that makes the container.
+func (r *Runtime) request(svc compose.Service, c project.Container, more func(map[string]any)) ([]byte, error) {
+	var body map[string]any
+	if err := json.Unmarshal(c.Create, &body); err != nil {
+		return nil, fmt.Errorf("internal error: %w", err)
+	}
+	if c.Pin != "" {
+		body["Image"] = c.Pin
+	}
+	labels, _ := body["Labels"].(map[string]any)
+	if labels == nil {
+		labels = map[string]any{}
+		body["Labels"] = labels
+	}
+	labels[labelService], labels[labelHash] = svc.Name, compose.DefinitionHash(svc)
+	labels["com.docker.compose.image"] = body["Image"]
+	if more != nil {
+		more(body)
+	}
+	return json.Marshal(body)
+}
+
+// keepAnonymous mounts the volumes without a name of the container before.
+func keepAnonymous(body map[string]any, old container) {
+	host, _ := body["HostConfig"].(map[string]any)
+	if host == nil {
+		return
+	}
+	mounts, _ := host["Mounts"].([]any)
+	for _, v := range old.Mounts {
+		if v.Type != "volume" || len(v.Name) != 64 { // as the engine names what nobody named
+			continue
+		}
+		taken := false
+		for i, m := range mounts {
+			entry, _ := m.(map[string]any)
+			if entry["Target"] != v.Destination {
+				continue
+			}
+			if taken = true; entry["Type"] == "volume" && entry["Source"] == nil {
+				entry["Source"] = v.Name
+				mounts[i] = entry
+			}
+		}
+		if !taken {
+			mounts = append(mounts, map[string]any{"Type": "volume", "Source": v.Name, "Target": v.Destination})
+		}
+	}
+	if len(mounts) > 0 {
+		host["Mounts"] = mounts
+	}
+}
+
+// Remove implements supervise.Runtime. The networks of the project go with its
+// last container; volumes stay.
+func (r *Runtime) Remove(ctx context.Context, svc compose.Service) error {
+	c, err := project.Of(svc)
+	if err != nil {
+		return err
+	}
+	have, err := r.inspect(ctx, c.Name)
+	switch {
+	case IsNotFound(err):
+	case err != nil:
+		return fmt.Errorf("cannot remove the container of service %q: %w", svc.Name, err)
+	case have.Config.Labels[labelService] == svc.Name:
+		if err := r.removeContainer(ctx, have.ID, true); err != nil {
+			return fmt.Errorf("cannot remove the container of service %q: %w", svc.Name, err)
+		}
+	}
+	for _, n := range c.Networks {
+		if !n.External {
+			_ = r.call(ctx, "DELETE", "/networks/"+url.PathEscape(n.Name), nil, nil) // others may be in it
+		}
+	}
+	return nil
+}
+
+// removeTimeout bounds the removal of what did not come to be.
+const removeTimeout = 20 * time.Second
+
+// removeContainer removes a container, and with volumes those without a name.
+func (r *Runtime) removeContainer(ctx context.Context, id string, volumes bool) error {
+	err := r.call(ctx, "DELETE", fmt.Sprintf("/containers/%s?force=1&v=%t", id, volumes), nil, nil)
+	if IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// hold makes a task of a container that runs, and watches it.
+func (r *Runtime) hold(c container) *task {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t := r.tasks[c.ID]; t != nil && slices.Contains([]int{0, c.State.Pid}, t.pid) {
+		return t
+	}
+	t := &task{
+		runtime: r, id: c.ID, hash: c.Config.Labels[labelHash], pid: c.State.Pid, started: c.State.StartedAt,
+		stopSignal: c.Config.StopSignal, exited: make(chan struct{}),
+	}
+	r.tasks[c.ID] = t
+	if !r.watching {
+		r.watching = true
+		go r.watch()
+	}
+	return t
+}
