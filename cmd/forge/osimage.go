@@ -44,7 +44,7 @@ func (f *forge) osParts() ([]osPart, error) {
 			osPart{filepath.Join(f.shared, "images", r.folder+".json"), "usr/lib/ros/images/" + r.folder + ".json"})
 	}
 	bin := filepath.Join(f.shared, "bin")
-	for _, p := range []string{"init", "rosd", "osupdate", "containerd", "containerd-shim-runc-v2"} {
+	for _, p := range []string{"init", "rosd", "osupdate", "project", "containerd", "containerd-shim-runc-v2"} {
 		parts = append(parts, osPart{filepath.Join(bin, p), "usr/lib/ros/" + p})
 	}
 	for _, name := range f.grubFiles() {

@@ -30,6 +30,7 @@ var ours = []program{
 	{name: "osupdate", module: ".", pkg: "./cmd/osupdate"},
 	// Without templates the linker drops a third of it; ros prints its own help.
 	{name: "ros", module: ".", pkg: "./cmd/ros", tags: "urfave_cli_no_template"},
+	{name: "project", module: ".", pkg: "./cmd/project"},
 	{name: "ros-datasource", module: ".", pkg: "./cmd/datasource"},
 	{name: "ros-netconf", module: ".", pkg: "./cmd/netconf"},
 }

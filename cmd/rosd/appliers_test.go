@@ -36,7 +36,7 @@ func files(t *testing.T, services ...string) *serviceFiles {
 		}
 	}
 	f := newServiceFiles(dir, "", slog.New(slog.DiscardHandler))
-	f.read()
+	f.read(false)
 	if faults := f.plan().Faults; len(faults) > 0 {
 		t.Fatal(faults)
 	}

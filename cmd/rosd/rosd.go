@@ -21,6 +21,7 @@ import (
 	"github.com/rosteros/ros/internal/containers"
 	"github.com/rosteros/ros/internal/control"
 	"github.com/rosteros/ros/internal/control/server"
+	"github.com/rosteros/ros/internal/docker"
 	"github.com/rosteros/ros/internal/imagestore"
 	"github.com/rosteros/ros/internal/initctl"
 	"github.com/rosteros/ros/internal/mounts"
@@ -52,7 +53,7 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	defer cancel()
 
 	files := newServiceFiles("/usr/lib/ros/os-services", "/var/lib/rancher/services", log)
-	tasks.Go(files.read) // beside the config; both take their time on a slow machine
+	tasks.Go(func() { files.read(true) }) // beside the config; both take their time on a slow machine
 
 	boot, err := bootlog.Read(bootlog.Path)
 	if err != nil {
@@ -80,8 +81,9 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 		return err
 	}
 	defer runtime.Close()
+	engine := docker.New(docker.Socket, log)
 	services := supervise.New(supervise.Config{
-		Runtime: runtime, Log: log, Dir: recordDir, Uptime: bootlog.Now, LastLine: lastLine,
+		Runtime: scopes{system: runtime, user: engine}, Log: log, Dir: recordDir, Uptime: bootlog.Now, LastLine: lastLine,
 		// Starting a container is work for a processor. More at once would make
 		// those that others wait for share it with those that nobody needs yet.
 		Concurrency: max(2, goruntime.NumCPU()),

@@ -21,7 +21,8 @@ import (
 // serviceFiles is what the service files, and the services of the config, said
 // when they were read last.
 type serviceFiles struct {
-	log *slog.Logger
+	log      *slog.Logger
+	projects *projects
 
 	reloading sync.Mutex // one at a time
 
@@ -38,24 +39,22 @@ type serviceFiles struct {
 func newServiceFiles(builtIn, operators string, log *slog.Logger) *serviceFiles {
 	return &serviceFiles{
 		from: compose.Sources{Dirs: []string{builtIn, operators}, Env: withDomain(nil)},
-		log:  log, once: make(chan struct{}),
+		log:  log, projects: newProjects(log), once: make(chan struct{}),
 	}
 }
 
-// read reads the files anew.
-func (f *serviceFiles) read() {
+// read reads the files anew. What the engine is to be told about a file that is
+// the same counts without a look at the files that it names, when known says so:
+// a boot must not wait for that.
+func (f *serviceFiles) read(known bool) {
 	f.mu.Lock()
 	from := f.from
 	f.mu.Unlock()
 	services, faults := compose.LoadAll(from)
+	services, faults = f.projects.fill(from, services, faults, known)
 	p := plan.Make(services, faults)
 	for _, fault := range p.Faults {
 		f.log.Error("service file: " + fault.Error())
-	}
-	for _, s := range services {
-		if s.Scope == compose.ScopeUser {
-			f.log.Warn("service is for the user's engine, which rosd does not drive", "service", s.Name, "file", s.File)
-		}
 	}
 	f.mu.Lock()
 	f.all, f.last = services, p
@@ -67,7 +66,7 @@ func (f *serviceFiles) read() {
 func (f *serviceFiles) reload(services *supervise.Supervisor) control.Plan {
 	f.reloading.Lock()
 	defer f.reloading.Unlock()
-	f.read()
+	f.read(false)
 	services.Reload(f.definitions())
 	return f.plan()
 }
@@ -127,7 +126,7 @@ func (f *serviceFiles) applier(supervisor *supervise.Supervisor) apply.Applier {
 		if before == nil {
 			if changed {
 				<-f.once // the first reading did not know the config
-				f.read()
+				f.read(true)
 			}
 			return w.outcome, nil
 		}

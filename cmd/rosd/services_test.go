@@ -30,7 +30,7 @@ func TestServiceFiles(t *testing.T) {
 	put(filepath.Join(operators, "junk.yml"), "services: [\n")
 
 	f := newServiceFiles(builtIn, operators, slog.New(slog.DiscardHandler))
-	f.read()
+	f.read(false)
 	short := func(p control.Plan) control.Plan { // without the folder of the test
 		for i := range p.Steps {
 			p.Steps[i].File = strings.TrimPrefix(p.Steps[i].File, dir)

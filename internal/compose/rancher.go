@@ -60,6 +60,34 @@ func ParseConfig(services []ConfigService, env map[string]string) ([]Service, []
 	return loaded, faults
 }
 
+// UserFile is one Compose file with those of the services that are for the
+// user's engine, and where in the config each of them stands. As on RancherOS,
+// the container has the name of the service.
+func UserFile(services []ConfigService) (text []byte, lines map[string]int, err error) {
+	all := mapping()
+	lines = map[string]int{}
+	for _, c := range services {
+		var doc yaml.Node
+		if yaml.Unmarshal(c.YAML, &doc) != nil || len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
+			continue // ParseConfig says so
+		}
+		t := translator{service: c.Name, keys: doc.Content[0], labels: rancherLabels(doc.Content[0])}
+		if t.system() {
+			continue
+		}
+		service := t.user()
+		if value(service, "container_name") == nil {
+			put(service, "container_name", quoted(c.Name))
+		}
+		put(all, c.Name, service)
+		lines[c.Name] = c.Line
+	}
+	file := mapping()
+	put(file, "services", all)
+	text, err = yaml.Marshal(file)
+	return text, lines, err
+}
+
 // The labels by which RancherOS steered services.
 const rancherLabel = "io.rancher.os."
 
@@ -122,8 +150,8 @@ var meaningless = []string{
 func (t *translator) modern() ([]byte, error) {
 	t.out, t.xros = mapping(), mapping()
 	t.labels = rancherLabels(t.keys)
-	if t.labels["scope"] != "system" && value(value(t.keys, "x-ros"), "scope") == nil {
-		return t.write(t.keys) // for the user's engine
+	if !t.system() {
+		return t.write(t.user())
 	}
 	if t.labels["createonly"] == "true" {
 		return nil, nil
@@ -141,6 +169,39 @@ func (t *translator) modern() ([]byte, error) {
 	t.steer()
 	put(t.out, "x-ros", t.xros)
 	return t.write(t.out)
+}
+
+// system says whether the service is for the system's containerd.
+func (t *translator) system() bool {
+	given := value(value(t.keys, "x-ros"), "scope")
+	return given != nil && given.Value == string(ScopeSystem) || given == nil && t.labels["scope"] == "system"
+}
+
+// user is the service as the user's engine gets it: the same, less what only
+// RancherOS knew.
+func (t *translator) user() *yaml.Node {
+	out, logging := mapping(), mapping()
+	for i := 0; i+1 < len(t.keys.Content); i += 2 {
+		name, v := t.keys.Content[i].Value, t.keys.Content[i+1]
+		switch name {
+		case "net":
+			put(out, "network_mode", v)
+		case "log_driver":
+			put(logging, "driver", v)
+		case "log_opt":
+			put(logging, "options", v)
+		case "labels":
+			if kept := withoutRancher(v); len(kept.Content) > 0 {
+				put(out, name, kept)
+			}
+		default:
+			put(out, name, v)
+		}
+	}
+	if len(logging.Content) > 0 {
+		put(out, "logging", logging)
+	}
+	return out
 }
 
 // key translates one key of the service.

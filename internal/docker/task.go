@@ -64,8 +64,8 @@ func (t *task) Exec(ctx context.Context, _ []string, _ time.Duration) (int, stri
 		return 0, "", err
 	}
 	h := c.State.Health
-	if h == nil { // of an image that probes nothing, under a definition that does
-		return 0, "", nil
+	if h == nil {
+		return 1, "neither the service file nor the image has a healthcheck", nil
 	}
 	switch {
 	case h.FailingStreak > 0 && len(h.Log) > 0:

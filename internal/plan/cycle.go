@@ -16,9 +16,6 @@ import (
 func (m *maker) cycles() {
 	for _, name := range m.names() {
 		s := m.all[name]
-		if s.Scope != compose.ScopeSystem {
-			continue
-		}
 		path := m.wayBack(name)
 		if path == nil {
 			continue
@@ -53,8 +50,8 @@ func (m *maker) wayBack(name string) []string {
 				slices.Reverse(path)
 				return path
 			}
-			on, exists := m.all[d.Service]
-			if _, seen := from[d.Service]; seen || !exists || on.Scope != compose.ScopeSystem {
+			_, exists := m.all[d.Service]
+			if _, seen := from[d.Service]; seen || !exists {
 				continue
 			}
 			from[d.Service] = at

@@ -58,8 +58,7 @@ func Words(d compose.Dependency) string {
 	return d.Service + " to be started"
 }
 
-// Make plans the services of scope system; faults are those of loading the
-// service files. Services of the user's engine are in no plan.
+// Make plans services; faults are those of loading the service files.
 func Make(services []compose.Service, faults []compose.Fault) Plan {
 	m := &maker{
 		all:    map[string]compose.Service{},
@@ -122,9 +121,9 @@ func (m *maker) lose(name string, why cause) {
 }
 
 func (m *maker) usable(name string) bool {
-	s, ok := m.all[name]
+	_, ok := m.all[name]
 	_, lost := m.reason[name]
-	return ok && !lost && s.Scope == compose.ScopeSystem
+	return ok && !lost
 }
 
 // wrong is a fault of a dependency of s.
@@ -139,9 +138,6 @@ func (m *maker) wrong(s compose.Service, d compose.Dependency, message string) {
 
 // check finds dependencies that nothing can ever meet.
 func (m *maker) check(s compose.Service) {
-	if s.Scope != compose.ScopeSystem {
-		return
-	}
 	for _, d := range s.DependsOn {
 		on, exists := m.all[d.Service]
 		_, lost := m.reason[d.Service]
@@ -151,7 +147,7 @@ func (m *maker) check(s compose.Service) {
 			if d.Required {
 				m.wrong(s, d, m.missing(d.Service))
 			}
-		case on.Scope != compose.ScopeSystem:
+		case s.Scope == compose.ScopeSystem && on.Scope != compose.ScopeSystem:
 			if d.Required {
 				m.wrong(s, d, fmt.Sprintf("%q (%s:%d) runs in the user's engine (scope %q); a service of the OS cannot wait for it", d.Service, on.File, on.Line, on.Scope))
 			}

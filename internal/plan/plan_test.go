@@ -63,7 +63,7 @@ func TestMake(t *testing.T) {
 			faults: []string{
 				`3: services.b.prots: unknown key`,
 				`2: services.a.depends_on.b: depends on b, which cannot be used: unknown key`}},
-		{name: "a service of the user's engine", file: "services:\n  web: {image: nginx}\n  a: {image: x, x-ros: {scope: system}, depends_on: [web]}\n  b: {image: x, x-ros: {scope: system}, depends_on: {web: {condition: service_started, required: false}}}\n", start: "b",
+		{name: "a service of the user's engine", file: "services:\n  web: {image: nginx}\n  a: {image: x, x-ros: {scope: system}, depends_on: [web]}\n  b: {image: x, x-ros: {scope: system}, depends_on: {web: {condition: service_started, required: false}}}\n", start: "web b",
 			faults: []string{`3: services.a.depends_on.web: "web" (x.yml:2) runs in the user's engine (scope "user"); a service of the OS cannot wait for it`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

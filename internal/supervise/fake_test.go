@@ -147,6 +147,7 @@ type task struct {
 	exited  chan struct{}
 	code    int
 	ending  bool
+	lost    bool
 }
 
 func (t *task) exit(code int) {
@@ -157,6 +158,27 @@ func (t *task) exit(code int) {
 		t.code = code
 		close(t.exited)
 	}
+}
+
+// loseAll ends tasks as an engine does that goes down with them, in this order.
+func (r *machineRoom) loseAll(names ...string) {
+	r.mu.Lock()
+	var gone []*task
+	for _, name := range names {
+		t := r.live[name]
+		t.lost = true
+		gone = append(gone, t)
+	}
+	r.mu.Unlock()
+	for _, t := range gone {
+		t.exit(137)
+	}
+}
+
+func (t *task) Lost() bool {
+	t.room.mu.Lock()
+	defer t.room.mu.Unlock()
+	return t.lost
 }
 
 func (t *task) Pid() int                { return 4000 }

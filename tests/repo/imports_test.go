@@ -54,6 +54,7 @@ var order = []string{
 	"internal/supervise",
 	"internal/containers",
 	"internal/install",
+	"internal/docker",
 	"internal/control",
 	"internal/control/server",
 	"init",

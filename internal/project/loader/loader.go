@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/interpolation"
@@ -65,7 +66,26 @@ func Load(ctx context.Context, req project.Request) project.Result {
 	if len(c.faults) > 0 {
 		loaded = nil
 	}
+	ownHealth(loaded)
 	return project.Result{Services: loaded, Faults: c.faults}
+}
+
+// ownHealth lets rosd ask for the health of those that somebody waits for and
+// whose healthcheck can only be that of their image.
+func ownHealth(loaded []compose.Service) {
+	awaited := map[string]bool{}
+	for _, s := range loaded {
+		for _, d := range s.DependsOn {
+			awaited[d.Service] = awaited[d.Service] || d.Condition == compose.Healthy
+		}
+	}
+	for i, s := range loaded {
+		if awaited[s.Name] && s.Healthcheck == nil {
+			loaded[i].Healthcheck = &compose.Healthcheck{
+				Interval: 30 * time.Second, Timeout: 30 * time.Second, StartInterval: 5 * time.Second, Retries: 3,
+			}
+		}
+	}
 }
 
 // included are the services that come from other files.
