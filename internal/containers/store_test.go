@@ -10,6 +10,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/rosteros/ros/internal/compose"
 	"github.com/rosteros/ros/internal/containers"
 	"github.com/rosteros/ros/internal/imagestore"
 	"github.com/rosteros/ros/internal/supervise"
@@ -147,7 +148,7 @@ func TestPersistentRoot(t *testing.T) {
 	if _, err := os.Stat(note); !os.IsNotExist(err) {
 		t.Errorf("what was written over another image is still there: %v", err)
 	}
-	if err := r.Remove(t.Context(), "web"); err != nil {
+	if err := r.Remove(t.Context(), compose.Service{Name: "web"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(o.RootsDir, "web")); !os.IsNotExist(err) {
