@@ -29,6 +29,10 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	// Whoever starts this may have another idea, or none.
+	if err := os.Setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"); err != nil {
+		panic(err) // the name has no "=" in it
+	}
 	signal.Ignore(syscall.SIGPIPE) // a write says so too, and then there is time to clean up
 	p := program{
 		verbs:  verbs(),

@@ -46,7 +46,7 @@ func (a *app) configEdit(ctx context.Context, input string, how writing) (err er
 			return err
 		}
 	}
-	copied, err := a.privateCopy(text)
+	copied, err := a.privateCopy("cloud-config.yml", text)
 	if err != nil {
 		return fmt.Errorf("cannot make a copy to edit: %w", err)
 	}
@@ -69,7 +69,7 @@ func (a *app) configEdit(ctx context.Context, input string, how writing) (err er
 
 // privateCopy puts text where only root can read it, on the disk that the
 // config is on: a copy must outlive a power cut.
-func (a *app) privateCopy(text []byte) (string, error) {
+func (a *app) privateCopy(name string, text []byte) (string, error) {
 	if err := os.MkdirAll(a.conf, 0o700); err != nil {
 		return "", err
 	}
@@ -77,7 +77,7 @@ func (a *app) privateCopy(text []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "cloud-config.yml")
+	path := filepath.Join(dir, name)
 	return path, os.WriteFile(path, text, 0o600)
 }
 
@@ -99,15 +99,21 @@ func (a *app) editUntilRight(ctx context.Context, file configFile, copied string
 		for _, fault := range leaves(err) {
 			fmt.Fprintf(a.stderr, "%s\n", fault)
 		}
-		fmt.Fprint(a.stdout, "Edit again? [Y/n] ")
-		answer, readErr := answers.ReadString('\n')
-		if word := strings.ToLower(strings.TrimSpace(answer)); readErr != nil || word != "" && word != "y" && word != "yes" {
-			if readErr == io.EOF {
-				fmt.Fprintln(a.stdout)
-			}
+		if !a.again(answers) {
 			return nil, fmt.Errorf("cannot change %s: nothing was written", file.path)
 		}
 	}
+}
+
+// again asks whether to edit once more.
+func (a *app) again(answers *bufio.Reader) bool {
+	fmt.Fprint(a.stdout, "Edit again? [Y/n] ")
+	answer, err := answers.ReadString('\n')
+	if err == io.EOF {
+		fmt.Fprintln(a.stdout)
+	}
+	word := strings.ToLower(strings.TrimSpace(answer))
+	return err == nil && (word == "" || word == "y" || word == "yes")
 }
 
 func (a *app) runEditor(ctx context.Context, path string) error {

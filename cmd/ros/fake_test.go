@@ -45,7 +45,7 @@ type fakeRosd struct {
 	applied  control.ConfigApplied      // what every change of the config answers
 	refuses  *control.Error             // if set, what every change of the config is refused with
 	after    map[string]control.Service // what becomes of a service that is acted on
-	work     map[string]string          // verb of osupdate: the events that it answers
+	work     map[string]string          // verb of osupdate, also with its options: the events that it answers
 
 	mu    sync.Mutex
 	asked []string // "stop ntp {"timeout_seconds":3,"wait":true}"
@@ -96,7 +96,11 @@ func (f *fakeRosd) routes() http.Handler {
 	mux.HandleFunc("POST /v1/os/{verb}", func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		f.remember("os " + r.PathValue("verb") + " " + string(body))
-		io.WriteString(w, f.work[r.PathValue("verb")])
+		said, ok := f.work[r.PathValue("verb")+" "+string(body)]
+		if !ok {
+			said = f.work[r.PathValue("verb")]
+		}
+		io.WriteString(w, said)
 	})
 	mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, _ *http.Request) {
 		for _, e := range f.events {
