@@ -67,6 +67,7 @@ var checks = map[string]check{
 	"path":            {noun: "path", must: "an absolute path", read: absolute},
 	"encoding":        {noun: "word", must: "an encoding: plain, b64, gzip or gz+b64", words: []string{"plain", "text/plain", "b64", "base64", "gz", "gzip", "gz+b64", "gzip+b64", "gz+base64", "gzip+base64"}},
 	"growpart-mode":   {noun: "word", must: "auto or off", words: []string{"auto", "off", "growpart", "gpart", "false"}},
+	"state-device":    {noun: "device", must: "a device: /dev/…, LABEL=…, UUID=…, PARTLABEL=… or PARTUUID=…, or none", pattern: `^none$|` + deviceRE},
 	"growpart-device": {noun: "device", must: "/ or a device: /dev/…, LABEL=…", pattern: `^/$|` + deviceRE},
 
 	"module":         {noun: "module", must: "a kernel module, and its parameters if any: nbd nbds_max=4", pattern: `^[A-Za-z0-9_-]+( .*)?$`},

@@ -278,7 +278,7 @@ type SSH struct {
 
 // State is the disk that keeps what must survive a reboot.
 type State struct {
-	Dev        string   `yaml:"dev" is:"device" doc:"The disk: LABEL=RANCHER_STATE, /dev/vda1."`
+	Dev        string   `yaml:"dev" is:"state-device" doc:"The disk: LABEL=RANCHER_STATE, /dev/vda1; none leaves every disk alone and keeps the state in memory."`
 	FSType     string   `yaml:"fstype" is:"name" none:"the file system is recognised" doc:"Its file system."`
 	Directory  string   `yaml:"directory" is:"directory" doc:"Keep the state below this directory of the disk."`
 	Wait       bool     `yaml:"wait" doc:"Wait for the disk to appear."`

@@ -42,7 +42,7 @@ func TestFaults(t *testing.T) {
 		{file: "rancher:\n  password: $1\n", warnings: []string{":2:13: rancher.password: begins with $, but is no hash as in /etc/shadow ($6$salt$digest)"}},
 		{file: "rancher:\n  debug: maybe\n  state:\n    dev: sda\n    autoformat: [sda]\n    directory: ../x\n  disable: all\n  shutdown_timeout: 1\n", warnings: []string{
 			":2:10: rancher.debug: must be true or false",
-			":4:10: rancher.state.dev: must be a device: /dev/…, LABEL=…, UUID=…, PARTLABEL=… or PARTUUID=…",
+			":4:10: rancher.state.dev: must be a device: /dev/…, LABEL=…, UUID=…, PARTLABEL=… or PARTUUID=…, or none",
 			":5:18: rancher.state.autoformat[0]: must be a disk (/dev/…)",
 			":6:16: rancher.state.directory: must be a directory of the state disk",
 			`:7:12: rancher.disable: must be "password" or "autologin"`,
@@ -121,7 +121,7 @@ func TestNotes(t *testing.T) {
 		"power_state: {delay: now}":               "note: c.yml:1: power_state.delay: has no effect without power_state.mode",
 		"rancher: {password: '!'}":                "",
 		"hostname: a\nrancher: {rngd: true}":      `wrong: c.yml:2:11: rancher.rngd: unknown key here (did you mean "rancher.state.rngd"?)`,
-		"rancher: {password: x, state: {dev: x}}": "unwise: c.yml:1:21: rancher.password: is a password in clear; a hash says the same to nobody else (mkpasswd -m yescrypt, or openssl passwd -6)\nnote: c.yml:1:24: rancher.state: has an effect only on the kernel command line: the boot needs it before it can read this file\nwrong: c.yml:1:37: rancher.state.dev: must be a device: /dev/…, LABEL=…, UUID=…, PARTLABEL=… or PARTUUID=…",
+		"rancher: {password: x, state: {dev: x}}": "unwise: c.yml:1:21: rancher.password: is a password in clear; a hash says the same to nobody else (mkpasswd -m yescrypt, or openssl passwd -6)\nnote: c.yml:1:24: rancher.state: has an effect only on the kernel command line: the boot needs it before it can read this file\nwrong: c.yml:1:37: rancher.state.dev: must be a device: /dev/…, LABEL=…, UUID=…, PARTLABEL=… or PARTUUID=…, or none",
 	} {
 		var got []string
 		for _, w := range config.Validate("c.yml", []byte(file)) {

@@ -145,10 +145,11 @@ fi
 
 set args="@ARGS@ @CONSOLE@ panic=10"
 
-%s%s%s%s%s`,
+%s%s%s%s%s%s`,
 	menuEntry("Roster @VERSION@ (live)", "loglevel=4"),
 	menuEntry("Roster @VERSION@ (live, debug)", "rancher.debug loglevel=7"),
 	menuEntry("Roster @VERSION@ (default config: ignores all files)", "ros.config=defaults loglevel=4"),
+	menuEntry("Roster @VERSION@ (live, in memory: leaves every disk alone)", "rancher.state.dev=none loglevel=4"),
 	menuEntry("Roster @VERSION@ (rescue shell)", "rescue"),
 	`menuentry "Power off" { halt }
 menuentry "Reboot" { reboot }

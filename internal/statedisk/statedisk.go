@@ -27,8 +27,13 @@ import (
 	"github.com/rosteros/ros/internal/mounts"
 )
 
-// Label is that of the state disk, as it was in RancherOS.
-const Label = "RANCHER_STATE"
+const (
+	// Label is that of the state disk, as it was in RancherOS.
+	Label = "RANCHER_STATE"
+	// None, as rancher.state.dev, is for a live system that leaves every disk
+	// alone, so that it can install on one that has a state disk.
+	None = "none"
+)
 
 // appearTime is how long a disk that may be formatted has to appear. SCSI and
 // USB disks come seconds after their driver.
@@ -40,7 +45,7 @@ type Runner func(ctx context.Context, argv ...string) (output []byte, exit int, 
 
 // Options say which disk and what may be done to it.
 type Options struct {
-	Device     string        // rancher.state.dev; "" means LABEL=RANCHER_STATE
+	Device     string        // rancher.state.dev; "" means LABEL=RANCHER_STATE, None means memory
 	Autoformat []string      // rancher.state.autoformat: devices that may be formatted
 	Required   bool          // rancher.state.required: memory will not do
 	Wait       time.Duration // for Device to appear; 0 means to look once
@@ -79,6 +84,8 @@ func (r Result) String() string {
 	return r.Kind
 }
 
+var errNone = errors.New("rancher.state.dev is none")
+
 // Open opens the state disk and mounts it at o.Target, or mounts memory there.
 // It fails only if the disk is required or not even memory can be mounted; of
 // Result the warnings are valid then too.
@@ -87,7 +94,10 @@ func Open(ctx context.Context, o Options) (Result, error) {
 		o.Resize = resize
 	}
 	var r Result
-	err := o.openDisk(ctx, &r)
+	err := errNone
+	if o.Device != None {
+		err = o.openDisk(ctx, &r)
+	}
 	if err == nil {
 		return r, nil
 	}
@@ -96,7 +106,7 @@ func Open(ctx context.Context, o Options) (Result, error) {
 	}
 	r = Result{Kind: RAM, FSType: "tmpfs", Warnings: r.Warnings}
 	// That a live system has no state disk is how it should be.
-	if !errors.Is(err, blockdev.ErrNotFound) || o.Device != "" || o.Wait > 0 || len(o.Autoformat) > 0 {
+	if !errors.Is(err, errNone) && (!errors.Is(err, blockdev.ErrNotFound) || o.Device != "" || o.Wait > 0 || len(o.Autoformat) > 0) {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("no state disk: %v; going on in memory, nothing will survive a reboot", err))
 	}
 	_, err = mounts.All(o.Sys, []mounts.Mount{{Source: "state", Target: o.Target, Type: "tmpfs", Data: "mode=0755"}})

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -154,6 +155,23 @@ func TestOpen(t *testing.T) {
 			prepare: func(*machine, *statedisk.Options) {},
 			want:    result{Kind: "RAM", FSType: "tmpfs"},
 			wantDid: []string{mountRAM},
+		},
+		{
+			name: "none is wanted",
+			prepare: func(m *machine, o *statedisk.Options) {
+				m.disk("vda", "", 100*mib, ext4("RANCHER_STATE", 100*mib))
+				o.Device, o.Wait = "none", time.Hour
+				o.Autoformat = []string{m.path("vda")}
+			},
+			want:    result{Kind: "RAM", FSType: "tmpfs"},
+			wantDid: []string{mountRAM},
+		},
+		{
+			name: "none is wanted, and one is required",
+			prepare: func(m *machine, o *statedisk.Options) {
+				o.Device, o.Required = "none", true
+			},
+			wantErr: "cannot open the state disk, and rancher.state.required is set: rancher.state.dev is none",
 		},
 		{
 			name:    "found, sound, and as large as its disk",
