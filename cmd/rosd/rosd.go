@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rosteros/ros/config"
@@ -108,7 +110,11 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	if err != nil {
 		return err
 	}
-	srv := newServer(services, files, configs, log)
+	var found atomic.Bool
+	installs := newAutoInstall(configs, log, func() bool {
+		return found.Load() || datasourceOver(services, files, again)
+	})
+	srv := newServer(services, files, func() []string { return slices.Concat(configs.currentWarnings(), installs.warnings()) }, configs, log)
 	srv.Images, srv.Baked, srv.Preload = store, runtime.Baked(), loads.now
 	tasks.Go(func() { loads.run(ctx) })
 	tasks.Go(func() {
@@ -136,7 +142,10 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 		t := newTrial(configs, services, files, log)
 		tasks.Go(func() { watchSlots(ctx, running, t, log) })
 	}
-	w := &watcher{config: configs, supervisor: services, files: files, spawn: tasks.Go}
+	if boot.Slot == "iso" {
+		tasks.Go(func() { installs.run(ctx) })
+	}
+	w := &watcher{config: configs, supervisor: services, files: files, spawn: tasks.Go, found: func() { found.Store(true) }}
 	tasks.Go(func() { w.run(ctx) })
 	if again {
 		tasks.Go(func() {
@@ -150,13 +159,13 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	return services.Run(ctx, files.definitions())
 }
 
-func newServer(services *supervise.Supervisor, files *serviceFiles, configs *configurator, log *slog.Logger) *server.Server {
+func newServer(services *supervise.Supervisor, files *serviceFiles, warnings func() []string, configs *configurator, log *slog.Logger) *server.Server {
 	return &server.Server{
 		Supervisor: services,
 		Machine:    server.Machine{Root: "/"},
 		Boot: func() (bootlog.Record, error) {
 			record, err := bootlog.Read(bootlog.Path)
-			record.Warnings = append(record.Warnings, configs.currentWarnings()...)
+			record.Warnings = append(record.Warnings, warnings()...)
 			return record, err
 		},
 		Plan:    files.plan,
@@ -180,6 +189,38 @@ func newUpgrades(configs *configurator, log *slog.Logger) *upgrades {
 		now:       time.Now,
 		log:       log,
 	}
+}
+
+func newAutoInstall(configs *configurator, log *slog.Logger, ready func() bool) *autoInstall {
+	return &autoInstall{
+		ready:   ready,
+		config:  func() config.Install { return configs.config().Rancher.Install },
+		worker:  osupdate.Local{Program: osupdate.Program, Stderr: os.Stderr},
+		power:   func(ctx context.Context, op string) error { return initctl.Power(ctx, initctl.Socket, op, false) },
+		begun:   "/run/ros/install",
+		console: configs.console,
+		log:     log,
+	}
+}
+
+// datasourceOver says that nothing will come from the service datasource, or,
+// for a rosd that was started again, that it has come.
+func datasourceOver(services *supervise.Supervisor, files *serviceFiles, again bool) bool {
+	const name = "datasource"
+	if files.service(name).Name == "" || files.unwanted(name) {
+		return true
+	}
+	s, err := services.Service(name)
+	if err != nil {
+		return false // nothing has begun yet
+	}
+	switch s.State {
+	case supervise.Failed, supervise.Stopped:
+		return true
+	case supervise.Done:
+		return again
+	}
+	return false
 }
 
 // newConfigurator finds out which layers of the config there are.

@@ -19,6 +19,7 @@ type watcher struct {
 	supervisor *supervise.Supervisor
 	files      *serviceFiles
 	spawn      func(func()) // runs beside the watcher
+	found      func()       // called when what a service has found is applied
 
 	due     bool             // the present config has not been kept as good
 	well    <-chan time.Time // ends goodAfter; nil: something is not well
@@ -80,7 +81,10 @@ func (w *watcher) event(ctx context.Context, e supervise.Event) {
 	switch {
 	case e.To == supervise.Done && e.From != supervise.Waiting && w.files.service(e.Service).ReloadConfig:
 		// From waiting to done goes what was done when rosd started.
-		w.spawn(func() { w.config.reread(ctx, e.Service) })
+		w.spawn(func() {
+			w.config.reread(ctx, e.Service)
+			w.found()
+		})
 	case e.To == supervise.Healthy && e.Service == "network" && !w.network:
 		w.network = true
 		if w.config.failed() { // a mount from a server, a name that could not be resolved

@@ -20,7 +20,7 @@ func watch(t *testing.T, b *box, r *room, f *serviceFiles) *supervise.Supervisor
 	sup := supervisor(t, r, f)
 	ctx, cancel := context.WithCancel(t.Context())
 	var tasks sync.WaitGroup
-	w := &watcher{config: b.configurator, supervisor: sup, files: f, spawn: tasks.Go}
+	w := &watcher{config: b.configurator, supervisor: sup, files: f, spawn: tasks.Go, found: func() {}}
 	tasks.Go(func() { w.run(ctx) })
 	t.Cleanup(func() {
 		cancel()
