@@ -45,6 +45,8 @@ type machine struct {
 	imageDevice string // block device with the OS image
 	imageFrom   string // the same in words
 	verified    string // device-mapper device over it
+	usable      bool   // the OS image is mounted, and for this machine
+	stateOpen   bool   // the state disk, or memory in its place, is mounted
 
 	// Stage 2.
 	sink       *servicelog.Sink

@@ -79,8 +79,16 @@ func (m *machine) closeShells() {
 
 // rescue keeps a shell open on every console until the context ends.
 func (m *machine) rescue(ctx context.Context, why error) {
+	_, err := m.callPhase(phase{name: "rescue root", run: rescueRoot})
+	if err != nil && !errors.Is(err, errNoImage) {
+		m.log.Warn("rescue without the OS image", "error", err)
+	}
 	m.out.flush(time.Second)
-	hint := rescueHint(why, m.spec.text, blockdev.Local())
+	hint := rescueHint(why, m.spec.text, err == nil, blockdev.Local())
+	if err == nil {
+		_ = os.WriteFile(rescueText, []byte(hint), 0o600) // there is a console too
+		m.guard("rescue network", func() { m.rescueNetwork(ctx) })
+	}
 	var shells sync.WaitGroup
 	for _, path := range consoleDevices("/sys", "/dev") {
 		if path == "/dev/tty0" {
@@ -89,21 +97,6 @@ func (m *machine) rescue(ctx context.Context, why error) {
 		shells.Go(func() { m.rescueShell(ctx, path, hint) })
 	}
 	shells.Wait()
-}
-
-// rescueHint is what a person at the console needs to know.
-func rescueHint(why error, image string, host blockdev.Host) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "\n--- rescue ---\n%v\n\n", why)
-	fmt.Fprint(&b, "This is a shell with full rights. Leaving it opens a new one.\n")
-	fmt.Fprint(&b, "  dmesg | grep ros:   the boot so far; also in /run/ros/boot.json\n")
-	fmt.Fprint(&b, "  /var/log/ros        logs of init, containerd, rosd and the services, once the state disk is mounted\n")
-	fmt.Fprint(&b, "  reboot -f, poweroff -f\n")
-	if image != "" {
-		fmt.Fprintf(&b, "The OS image was looked for at ros.image=%s\n", image)
-	}
-	fmt.Fprintf(&b, "Block devices: %s\n\n", strings.Join(describeDevices(host), "; "))
-	return b.String()
 }
 
 // describeDevices says what can be seen, for a person who looks for one that

@@ -98,11 +98,24 @@ func TestRescueShell(t *testing.T) {
 var console0 = console{kmsg: io.Discard}
 
 func TestRescueHint(t *testing.T) {
-	hint := rescueHint(&phaseError{"image", errors.New("not found")}, "LABEL=ROSTER:/roster/os.img",
-		blockdev.Host{Sys: t.TempDir(), Dev: t.TempDir()})
-	for _, want := range []string{"phase image: not found", "reboot -f", "/var/log/ros", "ros.image=LABEL=ROSTER:/roster/os.img", "Block devices: "} {
-		if !strings.Contains(hint, want) {
-			t.Errorf("hint does not say %q:\n%s", want, hint)
+	for whole, words := range map[bool][]string{
+		false: {"reboot -f", "/var/log/ros"},
+		true:  {"ros os rollback", "rescue state", "ssh", "reboot"},
+	} {
+		hint := rescueHint(&phaseError{"image", errors.New("not found")}, "LABEL=ROSTER:/roster/os.img", whole,
+			blockdev.Host{Sys: t.TempDir(), Dev: t.TempDir()})
+		for _, want := range append(words, "phase image: not found", "ros.image=LABEL=ROSTER:/roster/os.img", "Block devices: ") {
+			if !strings.Contains(hint, want) {
+				t.Errorf("hint (OS image there: %v) does not say %q:\n%s", whole, want, hint)
+			}
+		}
+	}
+}
+
+func TestShellWord(t *testing.T) {
+	for text, want := range map[string]string{"/dev/vda6": "'/dev/vda6'", "": "''", "it's $HOME": `'it'\''s $HOME'`} {
+		if got := shellWord(text); got != want {
+			t.Errorf("shellWord(%q) = %s, want %s", text, got, want)
 		}
 	}
 }

@@ -65,7 +65,8 @@ func assembleRoot(m *machine) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := makePlaces(data, statePlaces); err != nil {
+	// The rescue shell has the state disk read-only: what is missing is missing.
+	if err := makePlaces(data, statePlaces); err != nil && !errors.Is(err, unix.EROFS) {
 		return "", fmt.Errorf("cannot prepare the state disk: %w", err)
 	}
 	if err := makePlaces("/run", runPlaces); err != nil {

@@ -313,6 +313,7 @@ func checkRelease(m *machine) (string, error) {
 	}
 	m.record.change(func(b *bootlog.Record) { b.Version, b.Slot = r.Version, m.slot })
 	m.trial.change(func(n *bootnote.Note) { n.Version = r.Version })
+	m.usable = true
 	if warning != "" {
 		m.warn(warning)
 	}
@@ -363,6 +364,7 @@ func openState(m *machine) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	m.stateOpen = true
 	m.record.change(func(b *bootlog.Record) { b.State = res.String() })
 	return res.String(), nil
 }

@@ -330,6 +330,10 @@ func (g *guest) expectRescue(t *testing.T, reason ...string) {
 			t.Errorf("the rescue shell does not name %q as the reason: %s", word, why)
 		}
 	}
+	// A message may stand behind the first prompt.
+	if err := g.Console.Send("\r"); err != nil {
+		t.Fatal(err)
+	}
 	g.expect(t, regexp.MustCompile(`# ?$`), stepPatience)
 	out, code, err := g.Console.Shell(ctx, "echo $((6 * 7)) in process $$")
 	if err != nil || code != 0 || !strings.Contains(out, "42 in process") {

@@ -26,6 +26,10 @@ var core = map[string][]scenario{
 		{"no-network", noNetwork},
 		{"flipped", flippedByte},
 		{"required", stateRequired},
+		{"trial-fails", trialFails},
+		{"trial-hangs", trialHangs},
+		{"trial-runs", trialRuns},
+		{"rescue", rescued},
 	},
 	"arm64": {
 		{"uefi", uefiBoot},

@@ -7,6 +7,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"github.com/rosteros/ros/internal/bootnote"
 )
 
 // ConfigDisk writes a small ISO with a label and files on it, as a datasource
@@ -40,6 +43,39 @@ func (b Build) StateDisk(path string, sizeMB int, dir string) error {
 		return err
 	}
 	return b.convert(raw, "raw", path, "qcow2")
+}
+
+// NoteDisk makes a qcow2 disk with nothing but the partition for boot notes.
+func (b Build) NoteDisk(path string) error {
+	raw := path + ".raw"
+	defer os.Remove(raw)
+	if err := errors.Join(os.WriteFile(raw, nil, 0o644), os.Truncate(raw, noteDiskSize)); err != nil {
+		return err
+	}
+	cmd := b.Tool("sfdisk", "--quiet", raw)
+	cmd.Stdin = strings.NewReader(fmt.Sprintf("label: gpt\nstart=%dKiB, size=%dKiB, name=%s\n",
+		noteStart>>10, bootnote.PartSize>>10, bootnote.PartLabel))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot partition %s: %w\n%s", raw, err, out)
+	}
+	return b.convert(raw, "raw", path, "qcow2")
+}
+
+const (
+	noteDiskSize = 16 << 20
+	noteStart    = 1 << 20
+)
+
+// Note reads the boot note on a NoteDisk, which a machine may be using.
+func (b Build) Note(path string) (bootnote.Note, error) {
+	raw := path + ".note"
+	defer os.Remove(raw)
+	_, err := b.Run("qemu-img", "dd", "-U", "-f", "qcow2", "-O", "raw", "bs=1M",
+		fmt.Sprintf("skip=%d", noteStart>>20), fmt.Sprintf("count=%d", noteStart>>20+bootnote.PartSize>>20), "if="+path, "of="+raw)
+	if err != nil {
+		return bootnote.Note{}, err
+	}
+	return bootnote.Read(raw)
 }
 
 // BlankDisk makes an empty qcow2 disk.

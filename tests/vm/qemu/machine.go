@@ -33,6 +33,10 @@ type Config struct {
 	Restrict  bool // nothing beyond DHCP and ssh
 
 	NoReboot bool // a reset ends the machine
+
+	// Watchdog adds a hardware watchdog. When it bites, the machine stands still
+	// with the status "watchdog".
+	Watchdog bool
 }
 
 // Machine is a running (or ended) virtual machine.
@@ -85,6 +89,9 @@ func (m *Machine) start(cfg Config) (err error) {
 		"-blockdev", "driver=qcow2,node-name=memory,cache.no-flush=on,file.driver=file,file.filename="+memory)
 	if cfg.NoReboot {
 		args = append(args, "-no-reboot")
+	}
+	if cfg.Watchdog {
+		args = append(args, "-device", "i6300esb", "-action", "watchdog=pause")
 	}
 
 	cmd := exec.Command(filepath.Join(m.build.Scripts, "qemu.sh"), args...)
@@ -192,6 +199,14 @@ func (m *Machine) Wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("the machine has not ended: %w; last lines:\n%s", context.Cause(ctx), tail([]byte(m.Console.Since(0))))
 	}
+}
+
+// Status is QEMU's word for what the machine does: "running", "paused",
+// "watchdog".
+func (m *Machine) Status() (string, error) {
+	var answer struct{ Status string }
+	err := m.QMP.Do("query-status", nil, &answer)
+	return answer.Status, err
 }
 
 // PressPower presses the power button (ACPI).
