@@ -132,6 +132,7 @@ func (m *machine) runStage2() {
 		m.fail(err)
 	}
 	m.trial.change(func(n *bootnote.Note) { n.Phase = "running" })
+	m.noteNow()
 	m.guard("image", m.watchImage)
 	debug.FreeOSMemory()
 }

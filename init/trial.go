@@ -154,9 +154,9 @@ func (t *trial) change(edit func(*bootnote.Note)) {
 
 // keep writes the note whenever it has changed, beside the boot: phases that
 // pass faster than the disk takes a note cost it nothing. It also writes now
-// and then, so that a boot that stops without a word leaves a recent log.
-func (t *trial) keep(ctx context.Context, complain func(error)) {
-	last := ""
+// and then, so that a boot that stops without a word leaves a recent log. A
+// write that fails is nothing to report here: at first there is no disk yet.
+func (t *trial) keep(ctx context.Context) {
 	tick := time.NewTicker(noteInterval)
 	defer tick.Stop()
 	for {
@@ -169,10 +169,7 @@ func (t *trial) keep(ctx context.Context, complain func(error)) {
 		case <-ctx.Done():
 			return
 		}
-		if err := t.write(); err != nil && err.Error() != last {
-			last = err.Error()
-			complain(err)
-		}
+		_ = t.write()
 	}
 }
 

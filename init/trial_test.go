@@ -283,7 +283,7 @@ func TestNoteFollowsThePhases(t *testing.T) {
 	m, _, note := trialMachine(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	wg.Go(func() { m.trial.keep(ctx, func(err error) { t.Error(err) }) })
+	wg.Go(func() { m.trial.keep(ctx) })
 	waitFor := func(phase string) {
 		t.Helper()
 		for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {

@@ -57,9 +57,7 @@ func (m *machine) beginTrial() {
 	image, _ := m.line.Value("ros.image")
 	image, _, _ = strings.Cut(image, ":")
 	m.trial.begin(n, deadline, func() (string, error) { return bootnote.Find(blockdev.Local(), image) })
-	m.forever("boot note", func() {
-		m.trial.keep(m.ctx, func(err error) { m.log.Info("boot note not written", "error", err) })
-	})
+	m.forever("boot note", func() { m.trial.keep(m.ctx) })
 	m.forever("deadline", m.watchDeadline)
 }
 
