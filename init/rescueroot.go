@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strings"
 	"syscall"
@@ -55,7 +54,10 @@ func rescueRoot(m *machine) (string, error) {
 	// Like stage 2: with these, power verbs work and services can be talked to.
 	_, err := openSocket(m)
 	_, lerr := raiseLoopback(m)
-	return "", errors.Join(err, lerr)
+	if err := errors.Join(err, lerr); err != nil {
+		m.log.Warn("the rescue shell lacks something", "error", err)
+	}
+	return "", nil
 }
 
 // rescueStateDisk puts the root together with the state disk read-only, or
@@ -117,11 +119,7 @@ func (m *machine) readState(target string) (device, fstype string, err error) {
 // rescueNetwork loads drivers and runs the rescue program's part for the
 // network, which goes on until the context ends. What it says is shown.
 func (m *machine) rescueNetwork(ctx context.Context) {
-	text, err := os.ReadFile(modulesFile)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		m.log.Info("some modules are not loaded", "error", err)
-	}
-	if _, err := m.loadFrom("/", moduleNames(string(text))); err != nil {
+	if _, err := m.loadFrom("/", nil); err != nil {
 		m.log.Warn("no drivers from the OS image", "error", err)
 	}
 	p, err := m.startTalking(rescueProgram, "network")
