@@ -15,6 +15,7 @@ import (
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/rosteros/ros/internal/delta"
 	"github.com/rosteros/ros/internal/repository"
 	"github.com/rosteros/ros/internal/signature"
 )
@@ -31,6 +32,7 @@ type Artifact struct {
 	manifest []byte
 	oci      ocispec.Manifest
 	files    map[digest.Digest]string // layers: where they are
+	index    []byte                   // the layer that is no file
 	signed   *signature.Signature
 }
 
@@ -61,17 +63,23 @@ func measure(file string) (digest.Digest, int64, error) {
 	return digest.NewDigest(digest.SHA256, h), n, err
 }
 
-// NewArtifact makes the artifact of a manifest whose parts are in files. Without a key
-// it is not signed. The same input gives the same bytes.
-func NewArtifact(m Manifest, files Files, key *signature.PrivateKey) (*Artifact, error) {
-	a, err := newArtifact(m, files, key)
+// Packed is an OS image packed for the way, see package delta.
+type Packed struct {
+	File  string
+	Index delta.Index
+}
+
+// NewArtifact makes the artifact of a manifest whose parts are in files. With
+// packed nil the OS image travels as it is. Without a key it is not signed. The same input gives the same bytes.
+func NewArtifact(m Manifest, files Files, packed *Packed, key *signature.PrivateKey) (*Artifact, error) {
+	a, err := newArtifact(m, files, packed, key)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make release %s for %s: %w", m.Version, m.Arch, err)
 	}
 	return a, nil
 }
 
-func newArtifact(m Manifest, files Files, key *signature.PrivateKey) (*Artifact, error) {
+func newArtifact(m Manifest, files Files, packed *Packed, key *signature.PrivateKey) (*Artifact, error) {
 	text, err := m.Marshal()
 	if err != nil {
 		return nil, err
@@ -86,12 +94,9 @@ func newArtifact(m Manifest, files Files, key *signature.PrivateKey) (*Artifact,
 		Annotations:  map[string]string{ocispec.AnnotationVersion: m.Version},
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Parts)) {
-		l, file := rawLayer(name, m.Parts[name]), files[name]
-		if file == "" {
-			return nil, fmt.Errorf("there is no file for the %s", name)
+		if err := a.add(name, m.Parts[name], files[name], packed); err != nil {
+			return nil, err
 		}
-		a.files[l.Digest] = file
-		a.oci.Layers = append(a.oci.Layers, l)
 	}
 	if a.manifest, err = json.Marshal(a.oci); err != nil {
 		return nil, err
@@ -106,6 +111,37 @@ func newArtifact(m Manifest, files Files, key *signature.PrivateKey) (*Artifact,
 	}
 	a.Bundle.Signature, err = p.marshal()
 	return a, err
+}
+
+func (a *Artifact) add(name string, part Part, file string, packed *Packed) error {
+	if file == "" {
+		return fmt.Errorf("there is no file for the %s", name)
+	}
+	l := rawLayer(name, part)
+	if name == Image && packed != nil {
+		var err error
+		if l, err = a.addPacked(l, packed); err != nil {
+			return err
+		}
+		file = packed.File
+	}
+	a.files[l.Digest] = file
+	a.oci.Layers = append(a.oci.Layers, l)
+	return nil
+}
+
+// addPacked makes l the layer of the packed image and adds that of its index.
+func (a *Artifact) addPacked(l ocispec.Descriptor, packed *Packed) (ocispec.Descriptor, error) {
+	var err error
+	if a.index, err = json.Marshal(packed.Index); err != nil {
+		return l, err
+	}
+	a.oci.Layers = append(a.oci.Layers, ocispec.Descriptor{MediaType: mediaTypeIndex, Digest: digest.FromBytes(a.index), Size: int64(len(a.index)),
+		Annotations: map[string]string{partAnnotation: imageIndex, ocispec.AnnotationTitle: l.Annotations[ocispec.AnnotationTitle] + ".index.json"}})
+	l.MediaType = mediaTypePacked
+	l.Annotations[ocispec.AnnotationTitle] += ".packed"
+	l.Digest, l.Size, err = measure(packed.File)
+	return l, err
 }
 
 func sign(key *signature.PrivateKey, of string) (*signature.Signature, error) {
@@ -175,6 +211,11 @@ func (l *layout) artifact(a *Artifact) (ocispec.Descriptor, error) {
 	}
 	if _, err := l.blob(MediaType, a.Bundle.Release); err != nil {
 		return ocispec.Descriptor{}, err
+	}
+	if a.index != nil {
+		if _, err := l.blob(mediaTypeIndex, a.index); err != nil {
+			return ocispec.Descriptor{}, err
+		}
 	}
 	m, err := ParseManifest(a.Bundle.Release)
 	if err != nil {

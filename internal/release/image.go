@@ -2,31 +2,30 @@ package release
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/rosteros/ros/internal/delta"
+	"github.com/rosteros/ros/internal/repository"
 )
 
 // Slot is where an OS image is written: a device or a file. What is on it
 // already is used, so writing goes on after it was cut off.
-type Slot interface {
-	io.WriterAt
-	io.ReaderAt
-}
+type Slot = delta.Slot
 
 // OldImage is an OS image at hand, in whose blocks those of a new one may be
 // found: that of the running slot, that of the other one. Nothing in it is
 // trusted.
-type OldImage struct {
-	io.ReaderAt
-	HashOffset int64
-}
+type OldImage = delta.Image
 
 // WriteImage writes the OS image to dst from its beginning on, and returns how
-// many bytes came over the network. Only blocks that neither dst nor old have
-// are fetched, if the place can give out parts of a file. dst is not synced;
-// the caller reads it back and checks it against Manifest.Parts[Image].
+// many bytes of it were fetched. Blocks that dst or old have are not, if the
+// place can give out parts of a file. progress is told how much of the image is
+// in place. dst is not synced; the caller reads it back and checks it against
+// Manifest.Parts[Image].
 func (r *Release) WriteImage(ctx context.Context, dst Slot, old []OldImage, progress Progress) (transferred int64, err error) {
 	n, err := r.writeImage(ctx, dst, old, progress)
 	if err != nil {
@@ -35,10 +34,42 @@ func (r *Release) WriteImage(ctx context.Context, dst Slot, old []OldImage, prog
 	return n, nil
 }
 
-func (r *Release) writeImage(ctx context.Context, dst Slot, _ []OldImage, progress Progress) (int64, error) {
+func (r *Release) writeImage(ctx context.Context, dst Slot, old []OldImage, progress Progress) (int64, error) {
 	l, err := r.layer(Image)
 	if err != nil {
 		return 0, err
 	}
-	return l.Size, r.stream(ctx, l, 0, digest.SHA256.Hash(), io.NewOffsetWriter(dst, 0), progress)
+	target := delta.Target{Size: r.Manifest.Parts[Image].Size, HashOffset: r.Manifest.HashOffset, RootHash: r.Manifest.RootHash}
+	index, beside := delta.Stored(target), int64(0)
+	if l.MediaType == mediaTypePacked {
+		if index, beside, err = r.index(ctx); err != nil {
+			return 0, err
+		}
+	}
+	fetch := func(ctx context.Context, w io.Writer, offset, length int64) error {
+		_, err := repository.Copy(ctx, w, r.place, l, offset, length, r.retry)
+		if errors.Is(err, repository.ErrNoRanges) {
+			return delta.ErrNoRanges
+		}
+		return err
+	}
+	n, err := delta.Write(ctx, target, index, fetch, dst, old, progress)
+	if errors.Is(err, delta.ErrNoRanges) {
+		return l.Size, r.stream(ctx, l, 0, digest.SHA256.Hash(), io.NewOffsetWriter(dst, 0), progress)
+	}
+	return n + beside, err
+}
+
+// index reads the index of a packed image.
+func (r *Release) index(ctx context.Context) (delta.Index, int64, error) {
+	l, err := r.layer(imageIndex)
+	if err != nil {
+		return delta.Index{}, 0, fmt.Errorf("the index of the packed image: %w", err)
+	}
+	text, err := small(ctx, r.place, l, r.retry)
+	if err != nil {
+		return delta.Index{}, 0, fmt.Errorf("the index of the packed image: %w", err)
+	}
+	index, err := delta.ParseIndex(text)
+	return index, l.Size, err
 }

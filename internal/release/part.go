@@ -25,15 +25,12 @@ var rawType = map[string]string{Kernel: mediaTypeKernel, Initrd: mediaTypeInitrd
 
 // layer finds how a part travels.
 func (r *Release) layer(name string) (ocispec.Descriptor, error) {
-	part, ok := r.Manifest.Parts[name]
-	if !ok {
-		return ocispec.Descriptor{}, errors.New("the release has no such part")
-	}
 	for _, l := range r.layers {
 		if l.Annotations[partAnnotation] != name {
 			continue
 		}
-		if l.Digest != part.Digest || l.Size != part.Size {
+		part, listed := r.Manifest.Parts[name]
+		if listed && l.MediaType != mediaTypePacked && (l.Digest != part.Digest || l.Size != part.Size) {
 			return l, fmt.Errorf("the release is contradictory: %s is %s in one place and %s in another", name, part.Digest, l.Digest)
 		}
 		return l, nil

@@ -7,7 +7,8 @@
 // for one architecture. As an OCI artifact the manifest is the config and the
 // parts are the layers; an index has one such artifact for each architecture.
 // Signatures are cosign's (package signature), places are those of package
-// repository.
+// repository, and how only the missing blocks of an OS image travel is in
+// package delta.
 //
 // What a machine does with a release (slots, boot loader, trial) is not here.
 package release
@@ -32,11 +33,16 @@ const (
 	mediaTypeKernel = "application/vnd.rosteros.kernel.v1"
 	mediaTypeInitrd = "application/vnd.rosteros.initrd.v1"
 	mediaTypeImage  = "application/vnd.rosteros.image.v1"
+	mediaTypePacked = "application/vnd.rosteros.image.v1+zstd"       // the same packed, see package delta
+	mediaTypeIndex  = "application/vnd.rosteros.image-index.v1+json" // of the packed one
 	mediaTypeSBOM   = "application/spdx+json"
 )
 
 // partAnnotation of a layer says which part it is.
 const partAnnotation = "rosteros.part"
+
+// imageIndex in that annotation is the index of a packed OS image.
+const imageIndex = "image-index"
 
 // Errors that callers branch on, besides those of package signature.
 var ErrArch = errors.New("it is for another architecture")

@@ -3,15 +3,22 @@ package release_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rosteros/ros/internal/release"
+	"github.com/rosteros/ros/internal/release/releasetest"
 	"github.com/rosteros/ros/internal/repository"
 	"github.com/rosteros/ros/internal/signature"
 )
@@ -32,77 +39,78 @@ func newKey(t *testing.T) (*signature.PrivateKey, signature.PublicKey) {
 	return &key, key.Public("test")
 }
 
-// build makes files of a release for an architecture, and its artifact.
-func build(t *testing.T, version, arch string, key *signature.PrivateKey) (*release.Artifact, release.Files) {
-	t.Helper()
-	dir := t.TempDir()
-	files := release.Files{}
-	for name, f := range map[string]struct{ file, content string }{
-		release.Kernel: {"vmlinuz", "kernel " + arch},
-		release.Initrd: {"initrd.img", "initrd " + arch},
-		release.Image:  {"os.img", strings.Repeat(version+arch, 3000)},
-		release.SBOM:   {"sbom.spdx.json", "{}"},
-	} {
-		files[name] = filepath.Join(dir, f.file)
-		if err := os.WriteFile(files[name], []byte(f.content), 0o644); err != nil {
-			t.Fatal(err)
-		}
+func both(key *signature.PrivateKey, packed bool) []releasetest.Spec {
+	return []releasetest.Spec{
+		{Version: "v1.0.0", Arch: "amd64", Data: releasetest.Content(1, 800), Packed: packed, Key: key, Floor: "v0.1.0"},
+		{Version: "v1.0.0", Arch: "arm64", Data: releasetest.Content(2, 40), Packed: packed, Key: key, Floor: "v0.1.0"},
 	}
-	parts, err := files.Parts()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := release.Manifest{
-		Format: release.Format, Version: version, Arch: arch, Flavour: "vm", Kernel: "6.12.0-" + arch,
-		RootHash: strings.Repeat("ab", 32), HashOffset: 8192, Cmdline: "ros.roothash=" + strings.Repeat("ab", 32), Floor: "v0.1.0", Parts: parts,
-	}
-	a, err := release.NewArtifact(m, files, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a, files
 }
 
-// layoutOf writes a layout for both architectures.
-func layoutOf(t *testing.T, key *signature.PrivateKey) string {
+func newSlot(t *testing.T) *os.File {
 	t.Helper()
-	amd64, _ := build(t, "v1.0.0", "amd64", key)
-	arm64, _ := build(t, "v1.0.0", "arm64", key)
-	dir := filepath.Join(t.TempDir(), "layout")
-	if _, err := release.WriteLayout(dir, "v1.0.0", key, amd64, arm64); err != nil {
+	f, err := os.Create(filepath.Join(t.TempDir(), "slot"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	return dir
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 func TestOpenLayout(t *testing.T) {
+	ctx := context.Background()
 	key, public := newKey(t)
-	dir := layoutOf(t, key)
-	r, err := release.Open(context.Background(), dir, release.Options{Arch: "arm64", Keys: []signature.PublicKey{public}})
-	if err != nil {
-		t.Fatal(err)
+	dir := releasetest.Layout(t, both(key, true)...)
+	for _, arch := range []string{"amd64", "arm64"} {
+		r, err := release.Open(ctx, dir, release.Options{Arch: arch, Keys: []signature.PublicKey{public}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		if r.Manifest.Version != "v1.0.0" || r.Manifest.Arch != arch || r.Key != "test" {
+			t.Errorf("Open() = %+v signed by %q, want v1.0.0 for %s signed by test", r.Manifest, r.Key, arch)
+		}
+		var kernel bytes.Buffer
+		if err := r.Part(ctx, release.Kernel, &kernel, nil); err != nil || kernel.String() != "kernel v1.0.0 "+arch {
+			t.Errorf("Part(kernel) = %q, %v, want that of v1.0.0 for %s", kernel.String(), err, arch)
+		}
+		slot := newSlot(t)
+		if _, err := r.WriteImage(ctx, slot, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		if parts, err := (release.Files{release.Image: slot.Name()}).Parts(); err != nil || parts[release.Image].Digest != r.Manifest.Parts[release.Image].Digest {
+			t.Errorf("WriteImage() wrote %v, %v, want %v", parts, err, r.Manifest.Parts[release.Image])
+		}
+		c, err := release.Verify(r.Bundle, []signature.PublicKey{public})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(r.Manifest, c.Manifest); diff != "" || c.Digest != r.Digest {
+			t.Errorf("the bundle says something else (-opened +verified):\n%s", diff)
+		}
 	}
-	defer r.Close()
-	if r.Manifest.Version != "v1.0.0" || r.Manifest.Arch != "arm64" || r.Key != "test" {
-		t.Errorf("Open() = %+v signed by %q, want v1.0.0 for arm64 signed by test", r.Manifest, r.Key)
-	}
-	var kernel bytes.Buffer
-	if err := r.Part(context.Background(), release.Kernel, &kernel, nil); err != nil || kernel.String() != "kernel arm64" {
-		t.Errorf("Part(kernel) = %q, %v, want kernel arm64", kernel.String(), err)
-	}
-	c, err := release.Verify(r.Bundle, []signature.PublicKey{public})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(r.Manifest, c.Manifest); diff != "" || c.Digest != r.Digest {
-		t.Errorf("the bundle says something else (-opened +verified):\n%s", diff)
+}
+
+func TestSameInputSameDigests(t *testing.T) {
+	key, _ := newKey(t)
+	if a, b := read(t, filepath.Join(releasetest.Layout(t, both(key, true)...), "index.json")),
+		read(t, filepath.Join(releasetest.Layout(t, both(key, true)...), "index.json")); !bytes.Equal(a, b) {
+		t.Errorf("two layouts of the same release differ (-first +second):\n%s", cmp.Diff(string(a), string(b)))
 	}
 }
 
 func TestOpenRefuses(t *testing.T) {
 	key, public := newKey(t)
 	_, other := newKey(t)
-	signed, unsigned := layoutOf(t, key), layoutOf(t, nil)
+	signed, unsigned := releasetest.Layout(t, both(key, false)...), releasetest.Layout(t, both(nil, false)...)
 	for _, tt := range []struct {
 		name string
 		dir  string
@@ -133,9 +141,146 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// TestDamagedParts flips a byte in each blob of a release in turn.
+func TestDamagedParts(t *testing.T) {
+	ctx := context.Background()
+	key, public := newKey(t)
+	spec := both(key, true)[:1]
+	blobs, err := filepath.Glob(filepath.Join(releasetest.Layout(t, spec...), "blobs/sha256/*"))
+	if err != nil || len(blobs) < 10 {
+		t.Fatalf("the layout has %d blobs, %v", len(blobs), err)
+	}
+	caught := 0
+	for i := range blobs {
+		dir := releasetest.Layout(t, spec...)
+		file := filepath.Join(dir, "blobs/sha256", filepath.Base(blobs[i]))
+		content := read(t, file)
+		content[len(content)/2] ^= 4
+		if err := os.Remove(file); err != nil { // it may be a hard link of the build's file
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := readAll(ctx, t, dir, public); err != nil {
+			caught++
+		}
+	}
+	// What nobody reads does no harm: the signature of the index and its config, and
+	// the empty configs of signatures.
+	if unread := len(blobs) - caught; unread > 4 {
+		t.Errorf("%d of %d damaged blobs went unnoticed, want at most 4", unread, len(blobs))
+	}
+}
+
+func readAll(ctx context.Context, t *testing.T, ref string, keys ...signature.PublicKey) error {
+	t.Helper()
+	r, err := release.Open(ctx, ref, release.Options{Arch: "amd64", Keys: keys, Retry: repository.Retry{Attempts: 1}})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for _, part := range []string{release.Kernel, release.Initrd, release.SBOM} {
+		if err := r.Part(ctx, part, io.Discard, nil); err != nil {
+			return err
+		}
+	}
+	_, err = r.WriteImage(ctx, newSlot(t), nil, nil)
+	return err
+}
+
+func TestUpgradeFetchesLittle(t *testing.T) {
+	ctx := context.Background()
+	key, public := newKey(t)
+	for _, packed := range []bool{true, false} {
+		old := releasetest.Content(7, 2000)
+		changed := bytes.Clone(old)
+		copy(changed[900*releasetest.Block:], releasetest.Content(8, 30))
+		dir := releasetest.Layout(t, releasetest.Spec{Version: "v2.0.0", Arch: "amd64", Data: changed, Packed: packed, Key: key})
+		var sent atomic.Int64
+		files := http.FileServer(http.Dir(dir))
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { files.ServeHTTP(counting{w, &sent}, r) }))
+		defer server.Close()
+		r, err := release.Open(ctx, server.URL, release.Options{Arch: "amd64", Keys: []signature.PublicKey{public}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		image, target := releasetest.Seal(old)
+		sent.Store(0)
+		n, err := r.WriteImage(ctx, newSlot(t), []release.OldImage{{ReaderAt: bytes.NewReader(image), HashOffset: target.HashOffset}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n != sent.Load() || n > r.Manifest.Parts[release.Image].Size/2 {
+			t.Errorf("packed %v: WriteImage() says %d bytes, the server sent %d, want the same and less than half of %d",
+				packed, n, sent.Load(), r.Manifest.Parts[release.Image].Size)
+		}
+	}
+}
+
+type counting struct {
+	http.ResponseWriter
+	n *atomic.Int64
+}
+
+func (c counting) Write(p []byte) (int, error) {
+	n, err := c.ResponseWriter.Write(p)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// TestPartGoesOn is about a download that is cut off and goes on in another
+// process: what the cache has is not fetched again.
+func TestPartGoesOn(t *testing.T) {
+	ctx := context.Background()
+	key, public := newKey(t)
+	dir := releasetest.Layout(t, both(key, false)...)
+	files := http.FileServer(http.Dir(dir))
+	var limit, ranges atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Range") != "" {
+			ranges.Add(1)
+		}
+		if n := limit.Load(); n > 0 && strings.HasPrefix(r.URL.Path, "/blobs") {
+			_, _ = w.Write(read(t, filepath.Join(dir, r.URL.Path))[:n])
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}
+		files.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	o := release.Options{Arch: "amd64", Keys: []signature.PublicKey{public}, Cache: t.TempDir(), Retry: repository.Retry{Attempts: 1, Wait: time.Millisecond}}
+	r, err := release.Open(ctx, server.URL, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit.Store(9)
+	err = r.Part(ctx, release.Kernel, io.Discard, nil)
+	if want := "cannot get the kernel of release v1.0.0: the download stopped at 9 of 19 bytes, 1 attempts to go on failed: unexpected EOF"; text(err) != want {
+		t.Errorf("Part() over a line that breaks = %v, want %s", err, want)
+	}
+	limit.Store(0)
+	ranges.Store(0)
+	r, err = release.Open(ctx, server.URL, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kernel bytes.Buffer
+	var progress []int64
+	if err := r.Part(ctx, release.Kernel, &kernel, func(done, _ int64) { progress = append(progress, done) }); err != nil || kernel.String() != "kernel v1.0.0 amd64" {
+		t.Errorf("Part() = %q, %v, want the kernel", kernel.String(), err)
+	}
+	if ranges.Load() != 1 || !cmp.Equal(progress, []int64{19}) {
+		t.Errorf("%d requests for a part, progress %v, want 1 and [19]", ranges.Load(), progress)
+	}
+	if left, _ := os.ReadDir(o.Cache); len(left) != 0 {
+		t.Errorf("the cache still has %v", left)
+	}
+}
+
 func TestMedium(t *testing.T) {
 	key, public := newKey(t)
-	a, files := build(t, "v1.0.0", "amd64", key)
+	a, files := releasetest.Artifact(t, both(key, true)[0])
 	dir := t.TempDir()
 	for to, content := range map[string][]byte{
 		"roster/release.json": a.Bundle.Release, "roster/release.sig": a.Bundle.Signature,
@@ -149,29 +294,128 @@ func TestMedium(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r, err := release.Open(context.Background(), dir, release.Options{Arch: "amd64", Keys: []signature.PublicKey{public}})
+	o := release.Options{Arch: "amd64", Keys: []signature.PublicKey{public}}
+	r, err := release.Open(context.Background(), dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	slot, err := os.Create(filepath.Join(t.TempDir(), "slot"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer slot.Close()
+	slot := newSlot(t)
 	if _, err := r.WriteImage(context.Background(), slot, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(read(t, slot.Name()), read(t, files[release.Image])) {
 		t.Error("WriteImage() wrote another image")
 	}
+	if err := os.WriteFile(filepath.Join(dir, "boot/vmlinuz"), []byte("kernel v1.0.0 amd65"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	err = r.Part(context.Background(), release.Kernel, io.Discard, nil)
+	if want := "cannot get the kernel of release v1.0.0: it is damaged: its digest is sha256:"; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("Part() of a damaged kernel = %v, want %s…", err, want)
+	}
 }
 
-func read(t *testing.T, file string) []byte {
+func TestVerifyRefuses(t *testing.T) {
+	key, public := newKey(t)
+	a, _ := releasetest.Artifact(t, both(key, false)[1])
+	other, _ := releasetest.Artifact(t, both(key, false)[0])
+	keys := []signature.PublicKey{public}
+	for _, tt := range []struct {
+		name string
+		b    release.Bundle
+		want string
+	}{
+		{"nothing", release.Bundle{}, "its signature: unexpected end of JSON input"},
+		{"no manifest", release.Bundle{Signature: []byte("{}")}, "its signature: it holds no manifest"},
+		{"another release", release.Bundle{Release: other.Bundle.Release, Signature: a.Bundle.Signature},
+			"release.json is damaged or another one: its digest is " + digestOf(t, other) + ", the signed one is " + digestOf(t, a)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := release.Verify(tt.b, keys); text(err) != "cannot verify the release: "+tt.want {
+				t.Errorf("Verify() = %v, want %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func digestOf(t *testing.T, a *release.Artifact) string {
 	t.Helper()
-	text, err := os.ReadFile(file)
+	c, err := release.Read(a.Bundle, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return text
+	return c.Digest
+}
+
+func TestParseManifest(t *testing.T) {
+	a, _ := releasetest.Artifact(t, both(nil, false)[1])
+	good := string(a.Bundle.Release)
+	for _, tt := range []struct{ name, from, to, want string }{
+		{"as it is", "", "", ""},
+		{"more keys", `"format": 1`, `"format": 1, "colour": "blue"`, ""},
+		{"a later form", `"format": 1`, `"format": 2`, "it has format 2, this version of the OS knows format 1"},
+		{"a version that is a path", `"version": "v1.0.0"`, `"version": "../v1"`, `version: "../v1" is no name`},
+		{"a file that is a path", `"vmlinuz"`, `"/etc/passwd"`, `parts: kernel: file: "/etc/passwd" is no name of a file`},
+		{"a short root hash", `"root_hash": "`, `"root_hash": "zz`, `root_hash: "zz` + rootHash(t, a) + `" is no sha256 in hexadecimal`},
+		{"a command line of two lines", `"cmdline": "`, `"cmdline": "a\n`, "cmdline: want one line of ASCII"},
+		{"no kernel", `"kernel": {`, `"colonel": {`, "parts: there is no kernel"},
+		{"text behind it", "\n}\n", "\n} {}", "something stands behind its end"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if !strings.Contains(good, tt.from) {
+				t.Fatalf("the manifest has no %q", tt.from)
+			}
+			want := tt.want
+			if want != "" {
+				want = "cannot read the manifest of the release: " + want
+			}
+			if _, err := release.ParseManifest([]byte(strings.Replace(good, tt.from, tt.to, 1))); text(err) != want {
+				t.Errorf("ParseManifest() = %v, want %s", err, want)
+			}
+		})
+	}
+}
+
+func rootHash(t *testing.T, a *release.Artifact) string {
+	t.Helper()
+	var m release.Manifest
+	if err := json.Unmarshal(a.Bundle.Release, &m); err != nil {
+		t.Fatal(err)
+	}
+	return m.RootHash
+}
+
+func TestOlder(t *testing.T) {
+	for _, tt := range []struct {
+		a, b         string
+		older, known bool
+	}{
+		{"v1.2.3", "v1.2.4", true, true}, {"v1.10.0", "v1.9.0", false, true}, {"v1.0.0-rc.1", "v1.0.0", true, true},
+		{"v1.0.0", "v1.0.0", false, true}, {"6009e54-dirty", "v1.0.0", false, false}, {"v1.0.0", "1.0.0", false, false},
+	} {
+		if older, known := release.Older(tt.a, tt.b); older != tt.older || known != tt.known {
+			t.Errorf("Older(%q, %q) = %v, %v, want %v, %v", tt.a, tt.b, older, known, tt.older, tt.known)
+		}
+	}
+}
+
+func FuzzBundle(f *testing.F) {
+	key, err := signature.Generate()
+	if err != nil {
+		f.Fatal(err)
+	}
+	a, _ := releasetest.Artifact(f, releasetest.Spec{Version: "v1.0.0", Arch: "amd64", Data: releasetest.Content(1, 3), Key: &key})
+	f.Add(a.Bundle.Release, a.Bundle.Signature)
+	f.Fuzz(func(t *testing.T, manifest, sig []byte) {
+		b := release.Bundle{Release: manifest, Signature: sig}
+		c, err := release.Verify(b, []signature.PublicKey{key.Public("k")})
+		if err == nil && !bytes.Equal(manifest, a.Bundle.Release) {
+			t.Errorf("Verify() takes %q for signed", manifest)
+		}
+		if _, readErr := release.Read(b, nil); err == nil && readErr != nil || err == nil && c.Key != "k" {
+			t.Errorf("Verify() = %v, Read() = %v", c, readErr)
+		}
+		_, _ = release.ParseManifest(manifest)
+	})
 }

@@ -221,18 +221,14 @@ func plain(err error) error {
 		err = u.Err
 	}
 	var invalid x509.CertificateInvalidError
-	if !errors.As(err, &invalid) || invalid.Reason != x509.Expired || invalid.Cert == nil {
-		return err
-	}
-	// A machine without a battery wakes up in 1970, before every certificate.
-	if now := time.Now(); now.Before(invalid.Cert.NotBefore) {
-		return fmt.Errorf("%w: the clock of this machine says %s, but the server's certificate is valid from %s on: set the clock",
-			errClock, now.UTC().Format(time.DateTime), invalid.Cert.NotBefore.UTC().Format(time.DateTime))
+	if errors.As(err, &invalid) && invalid.Reason == x509.Expired && strings.Contains(invalid.Detail, " is before ") {
+		// A machine without a battery wakes up in 1970, before every certificate.
+		return fmt.Errorf("%w: is the clock of this machine right? %s", errClock, invalid.Detail)
 	}
 	return err
 }
 
-var errClock = errors.New("cannot check the server's certificate")
+var errClock = errors.New("the server's certificate is not valid yet")
 
 // permanent says whether asking again cannot help.
 func permanent(err error) bool {

@@ -65,12 +65,18 @@ func (k PrivateKey) Sign(reference, digest string) (Signature, error) {
 	if err != nil {
 		return Signature{}, err
 	}
-	sum := sha256.Sum256(text)
-	sig, err := k.key.Sign(nil, sum[:], hashOptions) // nil: no randomness, so deterministic
+	sig, err := k.SignBlob(text)
 	if err != nil {
 		return Signature{}, fmt.Errorf("cannot sign %s: %w", digest, err)
 	}
 	return Signature{Payload: text, Signature: sig}, nil
+}
+
+// SignBlob signs a file as "cosign sign-blob" does, and as deterministically as
+// Sign.
+func (k PrivateKey) SignBlob(content []byte) ([]byte, error) {
+	sum := sha256.Sum256(content)
+	return k.key.Sign(nil, sum[:], hashOptions) // nil: no randomness
 }
 
 // Check returns the name of the key among keys that made one of the signatures
