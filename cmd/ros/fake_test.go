@@ -22,6 +22,7 @@ import (
 
 	"github.com/rosteros/ros/internal/bootlog"
 	"github.com/rosteros/ros/internal/control"
+	"github.com/rosteros/ros/internal/slots"
 )
 
 func TestMain(m *testing.M) {
@@ -45,6 +46,7 @@ type fakeRosd struct {
 	applied  control.ConfigApplied      // what every change of the config answers
 	refuses  *control.Error             // if set, what every change of the config is refused with
 	after    map[string]control.Service // what becomes of a service that is acted on
+	os       slots.Status               // what osupdate status says
 	work     map[string]string          // verb of osupdate, also with its options: the events that it answers
 
 	mu    sync.Mutex
@@ -93,6 +95,7 @@ func (f *fakeRosd) routes() http.Handler {
 		f.wrote = string(write.Text)
 		answer(w, 200, f.applied)
 	})
+	mux.HandleFunc("GET /v1/os", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, f.os) })
 	mux.HandleFunc("POST /v1/os/{verb}", func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		f.remember("os " + r.PathValue("verb") + " " + string(body))

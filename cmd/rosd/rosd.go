@@ -136,12 +136,15 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 			}
 		}
 	})
-	if running := slots.FromCmdline(kernel); running.Slot != "" {
+	running := slots.FromCmdline(kernel)
+	if running.Slot != "" {
 		u := newUpgrades(configs, log)
 		tasks.Go(func() { u.run(ctx) })
-		t := newTrial(configs, services, files, log)
-		tasks.Go(func() { watchSlots(ctx, running, t, log) })
 	}
+	tasks.Go(func() {
+		tell := func(r slots.Running) { writeNotice(r, boot.Version, log) }
+		watchSlots(ctx, running, newTrial(configs, services, files, log), tell, log)
+	})
 	if boot.Slot == "iso" {
 		tasks.Go(func() { installs.run(ctx) })
 	}

@@ -19,16 +19,25 @@ import (
 const settleWait = 2 * time.Minute
 
 // watchSlots is all that rosd does about the slots of an installed system:
-// decide a trial, or find out why the last one failed.
-func watchSlots(ctx context.Context, running slots.Running, t *trial, log *slog.Logger) {
+// decide a trial, or find out why the last one failed. tell is called when
+// logins should be told something else than before.
+func watchSlots(ctx context.Context, running slots.Running, t *trial, tell func(slots.Running), log *slog.Logger) {
+	tell(running)
+	if running.Slot == "" {
+		return
+	}
 	if running.Trial {
 		t.run(ctx)
-		return
+		running.Trial = false
+	} else {
+		if running.Failed == "" && !pause(ctx, settleWait) {
+			return
+		}
+		settle(ctx, t.worker, log)
 	}
-	if running.Failed == "" && !pause(ctx, settleWait) {
-		return
+	if ctx.Err() == nil {
+		tell(running)
 	}
-	settle(ctx, t.worker, log)
 }
 
 // settle has the worker write down how the last trial ended. It tries again

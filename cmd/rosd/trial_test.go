@@ -167,7 +167,12 @@ func TestSettleAfterStart(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := &stage{began: time.Now()}
 			var told []time.Duration
-			watchSlots(t.Context(), tt.running, s.trial(&told), slog.New(slog.DiscardHandler))
+			var tells []slots.Running
+			tell := func(r slots.Running) { tells = append(tells, r) }
+			watchSlots(t.Context(), tt.running, s.trial(&told), tell, slog.New(slog.DiscardHandler))
+			if want := []slots.Running{tt.running, tt.running}; !slices.Equal(tells, want) {
+				t.Errorf("logins were told of %+v, want %+v", tells, want)
+			}
 			if got := strings.Join(s.said, "\n"); got != tt.want {
 				t.Errorf("%+v: %s, want %s", tt.running, got, tt.want)
 			}

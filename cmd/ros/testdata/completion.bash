@@ -23,10 +23,13 @@ _ros_tree() {
         "ros config schema") verbs="" flags="--help -h" values="" names="" ;;
         "ros config generate") verbs="" flags="--help -h" values="" names="" ;;
         "ros config syslinux") verbs="" flags="--help -h" values="" names="" ;;
-        "ros os") verbs="version list upgrade verify pause resume" flags="--help -h" values="" names="" ;;
+        "ros os") verbs="version status list upgrade commit rollback verify pause resume" flags="--help -h" values="" names="" ;;
         "ros os version") verbs="" flags="--json --help -h" values="" names="" ;;
+        "ros os status") verbs="" flags="--json --help -h" values="" names="" ;;
         "ros os list") verbs="" flags="--update -u --json --help -h" values="" names="" ;;
         "ros os upgrade") verbs="" flags="--image -i --stage -s --no-reboot --force -f --kexec -k --append --below-floor --retry --take-what-nobody-signed --upgrade-console --json --help -h" values="--image -i --append" names="" ;;
+        "ros os commit") verbs="" flags="--json --help -h" values="" names="" ;;
+        "ros os rollback") verbs="" flags="--no-reboot --force -f --json --help -h" values="" names="" ;;
         "ros os verify") verbs="" flags="--json --help -h" values="" names="" ;;
         "ros os pause") verbs="" flags="--help -h" values="" names="" ;;
         "ros os resume") verbs="" flags="--help -h" values="" names="" ;;
