@@ -14,6 +14,7 @@
 package config
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"time"
@@ -31,6 +32,20 @@ type Password string
 // password matches.
 func (p Password) Hashed() bool {
 	return strings.HasPrefix(string(p), "$") || strings.HasPrefix(string(p), "!") || p == "*"
+}
+
+// Login is the user and the password of a registry, however they are given.
+// Both are empty if there are none, or only a token.
+func (r Registry) Login() (user, password string) {
+	if r.Auth == "" {
+		return r.Username, string(r.Password)
+	}
+	text, err := base64.StdEncoding.DecodeString(string(r.Auth))
+	if err != nil {
+		return "", ""
+	}
+	user, password, _ = strings.Cut(string(text), ":")
+	return user, password
 }
 
 // hidden stands for a secret in everything that is shown.

@@ -29,6 +29,7 @@ const (
 // machine is the running system and its disk, for the verbs about slots.
 type machine struct {
 	running slots.Running
+	image   string                                                         // what the running system came from: "PARTUUID=…"
 	version string                                                         // of the running system
 	record  string                                                         // path of slots' record
 	trusted bool                                                           // the image has a key to check releases with
@@ -52,6 +53,7 @@ func thisMachine(c call) (*machine, error) {
 	keys, _ := filepath.Glob(keyFiles)
 	return &machine{
 		running: slots.FromCmdline(line),
+		image:   image,
 		version: runningVersion(releaseFile),
 		record:  slots.RecordPath,
 		trusted: len(keys) > 0,

@@ -120,6 +120,19 @@ func (m *Machine) stage(ctx context.Context, r *release.Release, o Options) (osu
 	return res, nil
 }
 
+// Check says what Stage would do, or why it would not, and does nothing.
+func (m *Machine) Check(r release.Checked, o Options) (osupdate.Upgraded, error) {
+	record, err := slots.LoadRecord(m.Record)
+	if err != nil {
+		m.Log.Warn("going on without the record", "error", err)
+	}
+	if err := m.refuse(r, record, o); err != nil {
+		return osupdate.Upgraded{}, fmt.Errorf("cannot upgrade to %s: %w", r.Manifest.Version, err)
+	}
+	id := slots.Release{Version: r.Manifest.Version, Digest: r.Digest}
+	return osupdate.Upgraded{Release: id, Slot: m.Running.Slot.Other(), Key: r.Key, Size: r.Manifest.Parts[release.Image].Size}, nil
+}
+
 // clear takes the slot out of the boot loader's sight, in one write, and then
 // away.
 func (m *Machine) clear(s slots.Slot, record slots.Record, wanted slots.Release) error {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,6 +16,7 @@ import (
 	"github.com/rosteros/ros/internal/bootloader"
 	"github.com/rosteros/ros/internal/osupdate"
 	"github.com/rosteros/ros/internal/release"
+	"github.com/rosteros/ros/internal/release/releasetest"
 	"github.com/rosteros/ros/internal/signature"
 	"github.com/rosteros/ros/internal/slots"
 	"github.com/rosteros/ros/internal/upgrade"
@@ -78,7 +78,7 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{key: key, events: &noEvents{}, parts: map[slots.Slot]*memoryPartition{}}
-	r.v1 = r.release(t, "v1.0.0", nil)
+	r.v1 = r.release(t, "v1.0.0")
 	for _, s := range slots.All {
 		r.parts[s] = &memoryPartition{content: make([]byte, 1<<20)}
 	}
@@ -86,7 +86,7 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	r.loader, err = bootloader.NewMemory(bootloader.Entry{
-		Version: "v1.0.0", Cmdline: "ros.slot=A", Kernel: bootloader.Bytes([]byte("kernel v1.0.0")), Initrd: bootloader.Bytes([]byte("initrd v1.0.0")),
+		Version: "v1.0.0", Cmdline: "ros.slot=A", Kernel: bootloader.Bytes([]byte("kernel v1.0.0 amd64")), Initrd: bootloader.Bytes([]byte("initrd v1.0.0 amd64")),
 		Release: r.v1.Bundle.Release, Signature: r.v1.Bundle.Signature,
 	})
 	if err != nil {
@@ -102,41 +102,10 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// release makes a release, with an OS image of its own, as a layout on disk
-// and opens it.
-func (r *rig) release(t *testing.T, version string, change func(dir string)) *release.Release {
+// release makes a release as a layout on disk and opens it.
+func (r *rig) release(t *testing.T, version string) *release.Release {
 	t.Helper()
-	dir := t.TempDir()
-	files := release.Files{}
-	for _, name := range []string{release.Kernel, release.Initrd, release.Image, release.SBOM} {
-		content := []byte(name + " " + version)
-		if name == release.Image {
-			content = image(version)
-		}
-		files[name] = filepath.Join(dir, name)
-		if err := os.WriteFile(files[name], content, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	parts, err := files.Parts()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := release.Manifest{
-		Format: release.Format, Version: version, Arch: "amd64", Flavour: "vm", Kernel: "6.12", Floor: "v0.9.0",
-		RootHash: strings.Repeat("ab", 32), HashOffset: imageData, Cmdline: "ros.roothash=ab quiet", Parts: parts,
-	}
-	artifact, err := release.NewArtifact(m, files, &r.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	layout := filepath.Join(dir, "layout")
-	if _, err := release.WriteLayout(layout, version, &r.key, artifact); err != nil {
-		t.Fatal(err)
-	}
-	if change != nil {
-		change(layout)
-	}
+	layout := releasetest.Layout(t, releasetest.Spec{Version: version, Arch: "amd64", Floor: "v0.9.0", Data: data(version), Key: &r.key})
 	opened, err := release.Open(t.Context(), layout, release.Options{Arch: "amd64", Keys: []signature.PublicKey{r.key.Public("test")}})
 	if err != nil {
 		t.Fatal(err)
@@ -145,13 +114,13 @@ func (r *rig) release(t *testing.T, version string, change func(dir string)) *re
 	return opened
 }
 
-// imageData is how long the data of the OS images of these tests is.
-const imageData = 256 << 10
+// data is what is in the OS image of a version.
+func data(version string) []byte { return releasetest.Content(uint64(len(version))+uint64(version[1]), 64) }
 
-// image is an OS image: data, and behind it a verity tree.
+// image is the OS image of a version: data, and behind it the verity tree.
 func image(version string) []byte {
-	data := bytes.Repeat([]byte("block of "+version+"\n"), imageData)
-	return data[:imageData+8192]
+	sealed, _ := releasetest.Seal(data(version))
+	return sealed
 }
 
 func (r *rig) boot(t *testing.T) slots.Boot {
@@ -165,12 +134,12 @@ func (r *rig) boot(t *testing.T) slots.Boot {
 
 func TestStageAndArm(t *testing.T) {
 	r := newRig(t)
-	v2 := r.release(t, "v2.0.0", nil)
+	v2 := r.release(t, "v2.0.0")
 	res, err := r.Stage(t.Context(), v2, upgrade.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := osupdate.Upgraded{Release: slots.Release{Version: "v2.0.0", Digest: v2.Digest}, Slot: slots.B, Key: "test", Size: imageData + 8192, Transferred: res.Transferred}
+	want := osupdate.Upgraded{Release: slots.Release{Version: "v2.0.0", Digest: v2.Digest}, Slot: slots.B, Key: "test", Size: int64(len(image("v2.0.0"))), Transferred: res.Transferred}
 	if diff := cmp.Diff(want, res); diff != "" || res.Transferred <= 0 {
 		t.Errorf("Stage differs (-want +got):\n%s", diff)
 	}
@@ -181,7 +150,7 @@ func TestStageAndArm(t *testing.T) {
 		t.Error("the partition does not hold the OS image, or is not synced")
 	}
 	entry, err := r.loader.ReadSlot(slots.B)
-	if err != nil || entry.Cmdline != "ros.image=PARTUUID=11111111-2222 ros.slot=B ros.roothash=ab quiet" {
+	if err != nil || entry.Cmdline != "ros.image=PARTUUID=11111111-2222 ros.slot=B "+v2.Manifest.Cmdline {
 		t.Errorf("slot B has the command line %q, %v", entry.Cmdline, err)
 	}
 
@@ -217,7 +186,6 @@ func TestRefused(t *testing.T) {
 		name, version string
 		prepare       func(*rig, *release.Release)
 		options       upgrade.Options
-		change        func(layout string)
 		want          string
 		cleared       bool // slot B was given up for it
 	}{
@@ -249,7 +217,7 @@ func TestRefused(t *testing.T) {
 			}
 			rel := r.v1
 			if version != "v1.0.0" {
-				rel = r.release(t, version, tt.change)
+				rel = r.release(t, version)
 			}
 			if tt.prepare != nil {
 				tt.prepare(r, rel)
@@ -274,7 +242,7 @@ func TestRefused(t *testing.T) {
 // TestInsisted: what is refused, and done when the operator insists.
 func TestInsisted(t *testing.T) {
 	r := newRig(t)
-	old := r.release(t, "v0.8.0", nil)
+	old := r.release(t, "v0.8.0")
 	if err := slots.SaveRecord(r.Record, slots.Record{}.Add(slots.Failure{Release: slots.Release{Digest: old.Digest}})); err != nil {
 		t.Fatal(err)
 	}
@@ -292,7 +260,7 @@ func TestCutAnywhere(t *testing.T) {
 	cut := errors.New("power cut")
 	for steps := 0; ; steps++ {
 		r := newRig(t)
-		v2 := r.release(t, "v2.0.0", nil)
+		v2 := r.release(t, "v2.0.0")
 		left := steps
 		r.loader.Step = func() error {
 			if left == 0 {

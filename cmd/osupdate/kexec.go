@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rosteros/ros/internal/bootloader"
+	"github.com/rosteros/ros/internal/osupdate"
+	"github.com/rosteros/ros/internal/slots"
+)
+
+// loadKernel has the kernel of the slot on trial ready for PID 1 to jump to. The
+// boot loader does not run then, so its count is taken here: a trial that ends
+// badly ends in the committed slot all the same.
+func (u upgrading) loadKernel(res osupdate.Upgraded) (osupdate.Upgraded, error) {
+	if err := u.kexec(res); err != nil {
+		return res, fmt.Errorf("cannot restart into %s without the firmware: %w; the next ordinary restart tries it", res.Version, err)
+	}
+	res.Kexec = true
+	return res, nil
+}
+
+func (u upgrading) kexec(res osupdate.Upgraded) error {
+	entry, err := u.Loader.ReadSlot(res.Slot)
+	if err != nil {
+		return err
+	}
+	args, err := u.Loader.Args()
+	if err != nil {
+		return err
+	}
+	kernel, err := plainFile(entry.Kernel)
+	if err != nil {
+		return err
+	}
+	defer kernel.Close()
+	initrd, err := plainFile(entry.Initrd)
+	if err != nil {
+		return err
+	}
+	defer initrd.Close()
+	boot, err := u.Loader.Boot()
+	if err != nil {
+		return err
+	}
+	start := boot.Start(slots.Medium{})
+	words := append([]string{"loglevel=4", "panic=10", entry.Cmdline}, start.Words()...)
+	line := strings.Join(append(words, args), " ")
+	if err := u.Loader.SetBoot(start.After); err != nil {
+		return err
+	}
+	if err := unix.KexecFileLoad(int(kernel.Fd()), int(initrd.Fd()), line, 0); err != nil {
+		// The trial did not have its start.
+		return errors.Join(fmt.Errorf("kexec_file_load: %w", err), u.Loader.SetBoot(boot))
+	}
+	return nil
+}
+
+// plainFile copies to a file in memory: kexec_file_load(2) wants descriptors.
+func plainFile(f bootloader.File) (*os.File, error) {
+	in, err := f.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	fd, err := unix.MemfdCreate("kexec", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	out := os.NewFile(uintptr(fd), "kexec")
+	if _, err := io.Copy(out, in); err != nil {
+		_ = out.Close()
+		return nil, err
+	}
+	return out, nil
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/rosteros/ros/config"
+	"github.com/rosteros/ros/internal/osupdate"
+	"github.com/rosteros/ros/internal/release"
+	"github.com/rosteros/ros/internal/signature"
+	"github.com/rosteros/ros/internal/slots"
+	"github.com/rosteros/ros/internal/upgrade"
+)
+
+// runUpgrade is "ros os upgrade", and what the policy does.
+func runUpgrade(ctx context.Context, c call) (any, error) {
+	var o osupdate.Upgrade
+	if err := c.decode(&o); err != nil {
+		return nil, err
+	}
+	m, done, err := openUpgrade(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("cannot upgrade: %w", err)
+	}
+	defer done()
+	cfg, err := readConfig()
+	if err != nil {
+		return nil, err
+	}
+	r, err := openRelease(ctx, c, cfg, m.Version, o)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	u := upgrading{Machine: m, release: r, options: o, insist: upgrade.Options{BelowFloor: o.BelowFloor, Retry: o.Retry}}
+	return u.run(ctx)
+}
+
+// openRelease finds the release that is meant and checks its signature.
+func openRelease(ctx context.Context, c call, cfg *config.Config, running string, o osupdate.Upgrade) (*release.Release, error) {
+	options := releaseOptions(cfg, trustedKeys(c, cfg), o.Unsigned)
+	ref, err := upgrade.Resolve(o.Release, cfg.Rancher.Upgrade.Image, func() (string, []string, error) {
+		list, err := readList(ctx, cfg, running)
+		return list.Current, list.Available, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	r, err := release.Open(ctx, ref, options)
+	switch {
+	case errors.Is(err, signature.ErrUnsigned) && len(options.Keys) == 0:
+		return nil, fmt.Errorf("%w; this OS image was built without a key, and rancher.upgrade.trusted_keys has none (--take-what-nobody-signed takes it all the same)", err)
+	case errors.Is(err, signature.ErrUnsigned):
+		return nil, fmt.Errorf("%w (--take-what-nobody-signed takes it all the same)", err)
+	case errors.Is(err, signature.ErrUnknownKey):
+		return nil, fmt.Errorf("%w (rancher.upgrade.trusted_keys; --take-what-nobody-signed takes it all the same)", err)
+	}
+	return r, err
+}
+
+// upgrading is one run of the verb.
+type upgrading struct {
+	*upgrade.Machine
+	release *release.Release
+	options osupdate.Upgrade
+	insist  upgrade.Options
+}
+
+func (u upgrading) run(ctx context.Context) (osupdate.Upgraded, error) {
+	if u.options.Check {
+		return u.idle(u.Check(u.release.Checked, u.insist))
+	}
+	res, err := u.Stage(ctx, u.release, u.insist)
+	if err != nil || u.options.Stage {
+		return u.idle(res, err)
+	}
+	if u.options.Append != "" {
+		if err := u.append(u.options.Append); err != nil {
+			return res, err
+		}
+	}
+	if res, err = u.Arm(res); err != nil || !u.options.Kexec {
+		return res, err
+	}
+	return u.loadKernel(res)
+}
+
+// idle makes "there is nothing to do" a result where that is no mistake: for
+// the policy, and for who only asks.
+func (u upgrading) idle(res osupdate.Upgraded, err error) (osupdate.Upgraded, error) {
+	quiet := u.options.Automatic || u.options.Check
+	nothing := errors.Is(err, upgrade.ErrRunning) || u.options.Automatic && errors.Is(err, upgrade.ErrFailed)
+	if !quiet || !nothing {
+		return res, err
+	}
+	reason := errors.Unwrap(err)
+	return osupdate.Upgraded{
+		Release: slots.Release{Version: u.release.Manifest.Version, Digest: u.release.Digest}, Nothing: reason.Error(),
+	}, nil
+}
+
+// append adds to the kernel arguments, which both slots share.
+func (u upgrading) append(more string) error {
+	args, err := u.Loader.Args()
+	if err == nil {
+		err = u.Loader.SetArgs(args + " " + more)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot add to the kernel arguments: %w", err)
+	}
+	return nil
+}
+
+// runVerify is "ros os verify".
+func runVerify(ctx context.Context, c call) (any, error) {
+	m, done, err := openUpgrade(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("cannot verify the slots: %w", err)
+	}
+	defer done()
+	cfg, err := readConfig()
+	if err != nil {
+		return nil, err
+	}
+	return m.Verify(ctx, trustedKeys(c, cfg))
+}
+
+// readList reads the list of releases; without an address it is empty.
+func readList(ctx context.Context, cfg *config.Config, running string) (release.List, error) {
+	if cfg.Rancher.Upgrade.URL == "" {
+		return release.List{}, nil
+	}
+	return release.ReadList(ctx, cfg.Rancher.Upgrade.URL, running, nil)
+}
+
+// runList is "ros os list".
+func runList(ctx context.Context, _ call) (any, error) {
+	cfg, err := readConfig()
+	if err != nil {
+		return nil, err
+	}
+	about, err := release.ReadRunning(release.RunningFile)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Rancher.Upgrade.URL == "" {
+		return nil, errors.New("cannot list the releases: rancher.upgrade.url is not set")
+	}
+	list, err := readList(ctx, cfg, about.Version)
+	if err != nil {
+		return nil, err
+	}
+	all := []osupdate.Listed{}
+	if !slices.Contains(list.Available, list.Current) {
+		list.Available = append([]string{list.Current}, list.Available...)
+	}
+	for _, ref := range list.Available {
+		version := upgrade.VersionOf(ref)
+		all = append(all, osupdate.Listed{Version: version, Release: ref, Current: ref == list.Current, Running: version == about.Version})
+	}
+	return all, nil
+}

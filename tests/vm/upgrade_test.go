@@ -1,0 +1,255 @@
+//go:build vm
+
+package vm
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rosteros/ros/internal/osupdate"
+	"github.com/rosteros/ros/internal/slots"
+	"github.com/rosteros/ros/tests/vm/qemu"
+)
+
+const (
+	// A trial of a test is short: everything is healthy within seconds, or will
+	// not be.
+	commitWindow  = 5
+	trialDeadline = 150
+	// trialPatience is for a trial that is given up at its deadline, with the two
+	// boots around it.
+	trialPatience = 15 * time.Minute
+)
+
+// installedConfig is the cloud-config of a machine that trusts the test's key.
+func (l lab) installedConfig(t *testing.T, r *releases) string {
+	return fmt.Sprintf(`#cloud-config
+hostname: installed
+ssh_authorized_keys:
+  - %s
+rancher:
+  upgrade:
+    url: %s/releases.yml
+    commit_window: %d
+    deadline: %d
+    trusted_keys:
+      - |
+%s
+`, l.key.Authorized, r.url, commitWindow, trialDeadline, indent(r.publicKey(t), 8))
+}
+
+// installDisk installs the live system on a new disk and returns the disk.
+func (l lab) installDisk(t *testing.T, cloudConfig string) string {
+	t.Helper()
+	disk := filepath.Join(t.TempDir(), "disk.qcow2")
+	if err := l.build.BlankDisk(disk, 6<<10); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("install", func(t *testing.T) {
+		cfg := l.direct()
+		cfg.Disks = []string{disk}
+		g := l.start(t, cfg)
+		g.logIn(t)
+		g.feed(t, "cat > /tmp/cloud-config.yml", strings.NewReader(cloudConfig))
+		g.sh(t, "sudo ros install -f --no-reboot -d /dev/vda -c /tmp/cloud-config.yml")
+		g.powerOff(t)
+	})
+	if t.Failed() {
+		t.FailNow()
+	}
+	return disk
+}
+
+// bootDisk starts a machine from its disk alone.
+func (l lab) bootDisk(t *testing.T, firmware, disk string) *guest {
+	t.Helper()
+	g := l.start(t, qemu.Config{Firmware: firmware, Disks: []string{disk}, MemoryMB: 2048})
+	g.expect(t, loginPrompt, bootPatience)
+	g.logIn(t)
+	return g
+}
+
+// osStatus is what "ros os status" knows.
+func (g *guest) osStatus(t *testing.T) slots.Status {
+	t.Helper()
+	var s slots.Status
+	text := g.sh(t, "ros os status --json")
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		t.Fatalf("ros os status --json: %v: %s", err, text)
+	}
+	return s
+}
+
+// upgrade gives the order and returns what the worker says it did.
+func (g *guest) upgrade(t *testing.T, words string) osupdate.Upgraded {
+	t.Helper()
+	out := g.sh(t, "sudo ros os upgrade --json --force "+words)
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	for _, line := range lines {
+		var e osupdate.Event
+		var done osupdate.Upgraded
+		if json.Unmarshal([]byte(line), &e) != nil || e.Event != osupdate.Result {
+			continue
+		}
+		if err := json.Unmarshal(e.Result, &done); err != nil {
+			t.Fatal(err)
+		}
+		return done
+	}
+	t.Fatalf("ros os upgrade %s has no result:\n%s", words, out)
+	return osupdate.Upgraded{}
+}
+
+// backFrom waits until the machine is up again after an order that restarts it,
+// once or, if a trial fails, twice.
+func (g *guest) backFrom(t *testing.T, bootID string, settled func(slots.Status) bool) slots.Status {
+	t.Helper()
+	var s slots.Status
+	g.eventually(t, trialPatience, func() error {
+		g.hangUp()
+		ctx, cancel := g.within(time.Minute)
+		defer cancel()
+		client, err := g.SSH(ctx, "rancher", g.lab.key)
+		if err != nil {
+			return err
+		}
+		g.ssh = client
+		r, err := g.ssh.Run(ctx, "cat /proc/sys/kernel/random/boot_id; ros os status --json", nil)
+		if err != nil {
+			return err
+		}
+		id, text, _ := strings.Cut(r.Stdout, "\n")
+		if id == bootID {
+			return fmt.Errorf("it is still the boot before")
+		}
+		s = slots.Status{}
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			return fmt.Errorf("ros os status --json: %w: %s%s", err, r.Stdout, r.Stderr)
+		}
+		if !settled(s) {
+			return fmt.Errorf("state %s in slot %s", s.State, s.Running.Slot)
+		}
+		return nil
+	})
+	return s
+}
+
+func (g *guest) bootID(t *testing.T) string { return g.sh(t, "cat /proc/sys/kernel/random/boot_id") }
+
+// upgrades is a chain on one disk: install, upgrade, look at what was kept, go
+// back by hand, upgrade by the policy, and then releases that are broken.
+func upgrades(firmware string, broken []brokenRelease) func(*testing.T, lab) {
+	return func(t *testing.T, l lab) {
+		r := l.openReleases(t)
+		next := r.make(t, "v9.0.0", change{files: map[string]string{
+			"usr/lib/ros/layers/ntp/usr/share/doc/changed": strings.Repeat("one service image has changed\n", 10000),
+		}})
+		disk := l.installDisk(t, l.installedConfig(t, r))
+		g := l.bootDisk(t, firmware, disk)
+		ok := g.step(t, "from-disk", func(t *testing.T) {
+			g.settle(t)
+			if s := g.osStatus(t); s.Running.Slot != slots.A || s.State != slots.Idle {
+				t.Errorf("ros os status: slot %s, state %s; want A, idle", s.Running.Slot, s.State)
+			}
+			checkDockerRun(t, g)
+			g.sh(t, "docker run -d --name kept --restart always busybox sleep 987654 && echo kept > /home/rancher/kept && sync")
+		})
+		ok = ok && g.step(t, "upgrade", func(t *testing.T) { g.checkUpgrade(t, next) })
+		ok = ok && g.step(t, "rollback", func(t *testing.T) {
+			id := g.bootID(t)
+			_ = g.try(t, "sudo ros os rollback --force", nil)
+			s := g.backFrom(t, id, func(s slots.Status) bool { return s.Running.Slot == slots.A })
+			if s.Boot == nil || s.Boot.Committed != slots.A || s.Boot.Previous != slots.B {
+				t.Errorf("after the rollback the boot loader has %+v", s.Boot)
+			}
+			g.settle(t)
+			g.checkKept(t)
+		})
+		if !ok {
+			t.Fatal("the machine is in an unknown state")
+		}
+		g.breakReleases(t, r, broken)
+		g.powerOff(t)
+	}
+}
+
+// checkUpgrade upgrades to a release and waits until it is committed.
+func (g *guest) checkUpgrade(t *testing.T, ref string) {
+	id := g.bootID(t)
+	done := g.upgrade(t, ref)
+	if !done.Armed || done.Slot != slots.B || done.Key == "" {
+		t.Errorf("ros os upgrade: %+v; want armed, slot B, signed", done)
+	}
+	t.Logf("the OS image has %d bytes, %d of them travelled", done.Size, done.Transferred)
+	if done.Transferred*2 >= done.Size {
+		t.Errorf("%d of %d bytes travelled for one changed service image, want less than half", done.Transferred, done.Size)
+	}
+	s := g.backFrom(t, id, func(s slots.Status) bool { return s.State == slots.Committed })
+	if s.Running.Slot != slots.B || s.Version != "v9.0.0" || s.Boot == nil || s.Boot.Previous != slots.A {
+		t.Errorf("ros os status after the upgrade: %+v", s)
+	}
+	g.settle(t)
+	g.checkKept(t)
+}
+
+// checkKept looks for what a slot has nothing to do with.
+func (g *guest) checkKept(t *testing.T) {
+	t.Helper()
+	if out := g.sh(t, "cat /home/rancher/kept; hostname"); out != "kept\ninstalled" {
+		t.Errorf("home and config: %q", out)
+	}
+	g.eventually(t, stepPatience, func() error {
+		if state := g.sh(t, "docker inspect -f '{{.State.Status}}' kept"); state != "running" {
+			return fmt.Errorf("the container is %s", state)
+		}
+		return nil
+	})
+}
+
+// breakReleases upgrades to each broken release and waits for the old system,
+// which must say why.
+func (g *guest) breakReleases(t *testing.T, r *releases, broken []brokenRelease) {
+	if !g.step(t, "snapshot", func(t *testing.T) {
+		g.sh(t, "sync")
+		g.hangUp()
+		if err := g.Save("whole"); err != nil {
+			t.Fatal(err)
+		}
+	}) {
+		return
+	}
+	for _, b := range broken {
+		ref := r.make(t, "v9-"+b.name, b.change)
+		g.allowed = nil
+		g.allow(b.provokes...)
+		g.step(t, b.name, func(t *testing.T) {
+			g.restore(t, "whole")
+			id := g.bootID(t)
+			g.upgrade(t, ref)
+			s := g.backFrom(t, id, func(s slots.Status) bool { return s.Running.Slot == slots.A && s.Failure != nil })
+			if s.State != slots.Failed || s.Failure.Version != "v9-"+b.name || !b.reason.MatchString(s.Failure.Reason) {
+				t.Errorf("ros os status: state %s, failure %+v; want reason %s", s.State, s.Failure, b.reason)
+			}
+			t.Logf("%s: %s", b.name, s.Failure.Reason)
+			if b.after != nil {
+				b.after(t, g)
+			}
+			g.settle(t)
+			g.checkKept(t)
+		})
+	}
+}
+
+// brokenRelease is a release that must end in the old slot.
+type brokenRelease struct {
+	name     string
+	change   change
+	reason   *regexp.Regexp // what ros os status says
+	provokes []string       // lines on the console that are meant to be there
+	after    func(*testing.T, *guest)
+}
