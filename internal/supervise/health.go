@@ -11,6 +11,11 @@ import (
 // service that is quick to start does not hold up those that wait for it.
 const firstProbe = 200 * time.Millisecond
 
+// idleShare is how many times as long as the last probe the pause after it is
+// at least, while the task is young. Where a probe takes long, so does getting
+// ready, and the probes of ten services would take the processor away from it.
+const idleShare = 4
+
 // defaultStartInterval stands in for a healthcheck without start_interval.
 const defaultStartInterval = time.Second
 
@@ -24,8 +29,9 @@ const defaultStartInterval = time.Second
 // count.
 type health struct {
 	check    compose.Healthcheck
-	since    time.Time // when the task was started or adopted
-	passed   bool      // at least once
+	since    time.Time     // when the task was started or adopted
+	cost     time.Duration // of the last probe
+	passed   bool          // at least once
 	probes   int
 	failures int // in a row
 }
@@ -47,8 +53,8 @@ func (h *health) next(now time.Time) time.Duration {
 	if !h.young(now) {
 		return h.check.Interval
 	}
-	quick := firstProbe << min(h.probes, 16)
-	return min(quick, h.check.StartInterval, h.check.Interval)
+	quick := min(firstProbe<<min(h.probes, 16), h.check.StartInterval)
+	return min(max(quick, idleShare*h.cost), h.check.Interval)
 }
 
 func (h *health) pass() {

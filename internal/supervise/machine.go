@@ -291,13 +291,15 @@ func (m *machine) probe() {
 		}
 		ctx, cancel := context.WithTimeout(m.sup.ctx, check.Timeout+probeMargin)
 		defer cancel()
+		began := time.Now()
 		code, output, err := task.Exec(ctx, check.Test, check.Timeout)
-		m.inbox.post(func() { m.probed(task, code, output, err) })
+		cost := time.Since(began)
+		m.inbox.post(func() { m.probed(task, cost, code, output, err) })
 	})
 }
 
 // probed is the event that a probe of the healthcheck came back.
-func (m *machine) probed(task Task, code int, output string, err error) {
+func (m *machine) probed(task Task, cost time.Duration, code int, output string, err error) {
 	if task != m.task {
 		return // of an earlier run
 	}
@@ -307,6 +309,7 @@ func (m *machine) probed(task Task, code int, output string, err error) {
 		return
 	}
 	now := time.Now()
+	m.health.cost = cost
 	switch {
 	case IsDown(err):
 		m.after(downRetry, m.probe)

@@ -104,6 +104,19 @@ type view struct {
 	task    Task
 }
 
+// byClock is the service with its times as the clock is set now. On a machine
+// without a clock of its own, the network sets it some while after the boot,
+// and what began before that would have begun decades ago.
+func (v view) byClock() Service {
+	s := v.Service
+	for _, t := range []*time.Time{&s.Since, &s.StartedAt, &s.NextStart} {
+		if !t.IsZero() {
+			*t = time.Now().Add(-time.Since(*t)) // the age is by the monotonic clock
+		}
+	}
+	return s
+}
+
 // New returns a Supervisor without services.
 func New(cfg Config) *Supervisor {
 	if cfg.Log == nil {
@@ -454,7 +467,7 @@ func (s *Supervisor) Services() []Service {
 	defer s.mu.Unlock()
 	list := make([]Service, 0, len(s.views))
 	for _, v := range s.views {
-		list = append(list, v.Service)
+		list = append(list, v.byClock())
 	}
 	slices.SortFunc(list, func(a, b Service) int { return cmp.Compare(a.Name, b.Name) })
 	return list

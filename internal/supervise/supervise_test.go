@@ -293,6 +293,24 @@ func TestProbesComeOftenWhileYoung(t *testing.T) {
 	})
 }
 
+func TestProbesThatTakeLongComeLessOften(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		half := 500 * time.Millisecond
+		room := newRoom(map[string][]run{"docker": {{healthy: 8 * time.Second, probing: half}}})
+		r := start(t, dir, room, service("docker", checked))
+		time.Sleep(25 * time.Second)
+		synctest.Wait()
+		// Each is noted at its end; four times as long is left to the service.
+		first, pause := 700*time.Millisecond, 2*time.Second+half
+		want := []time.Duration{first, first + pause, first + 2*pause, first + 3*pause, first + 3*pause + 10*time.Second + half}
+		if diff := cmp.Diff(want, room.probes["docker"]); diff != "" {
+			t.Errorf("probes (-want +got):\n%s", diff)
+		}
+		r.end()
+	})
+}
+
 func TestEndedTasksAreDeleted(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

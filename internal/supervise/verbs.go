@@ -156,7 +156,7 @@ func (s *Supervisor) Service(name string) (Service, error) {
 	if !ok {
 		return Service{}, s.unknown(name)
 	}
-	return v.Service, nil
+	return v.byClock(), nil
 }
 
 // Definition is what the service will be started with next.
