@@ -140,4 +140,3 @@ func (g *guest) awaitEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 }
-
