@@ -86,6 +86,7 @@ func (e *phaseError) Unwrap() error { return e.err }
 // failure goes to m.fail.
 func (m *machine) runPhases(stage int, list []phase) error {
 	for _, p := range list {
+		m.trial.change(func(n *bootnote.Note) { n.Phase = p.name })
 		if p.when == beside {
 			m.guard(p.name, func() {
 				if err := m.runPhase(stage, p); err != nil {
@@ -104,7 +105,6 @@ func (m *machine) runPhases(stage int, list []phase) error {
 // runPhase runs one phase, reports and records it.
 func (m *machine) runPhase(stage int, p phase) error {
 	began := bootlog.Now()
-	m.trial.change(func(n *bootnote.Note) { n.Phase = p.name })
 	detail, err := m.callPhase(p)
 	if errors.Is(err, errNothingToDo) {
 		return nil
