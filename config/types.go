@@ -136,7 +136,7 @@ type Rancher struct {
 	SystemDocker           Opaque              `yaml:"system_docker" none:"system services run in containerd, which has no such options" doc:"Options of the system Docker."`
 	Docker                 Docker              `yaml:"docker" when:"docker" doc:"Options of the user's Docker."`
 	CloudInit              CloudInit           `yaml:"cloud_init" when:"boot" doc:"Where the cloud-config is looked for."`
-	Repositories           map[string]Repo     `yaml:"repositories" none:"this version fetches no service files; put yours below /var/lib/rancher" doc:"Catalogs of service files."`
+	Repositories           map[string]Repo     `yaml:"repositories" when:"use" doc:"Catalogs of service files. core is the one of the OS unless it is given another address."`
 	Network                Network             `yaml:"network" when:"network" doc:"Addresses, routes, name servers, proxies."`
 	Modules                []string            `yaml:"modules" is:"module" when:"modules" doc:"Kernel modules to load, with their parameters: nbd nbds_max=4."`
 	Sysctl                 map[string]string   `yaml:"sysctl" is:"sysctl" when:"sysctl" doc:"Kernel settings, net.ipv4.ip_forward: 1."`
@@ -216,7 +216,8 @@ type CloudInit struct {
 
 // Repo is a catalog of service files.
 type Repo struct {
-	URL string `yaml:"url" is:"url" doc:"Its address."`
+	URL string `yaml:"url" doc:"Its address, or a folder of the machine."`
+	Key string `yaml:"key" doc:"A public key (PEM): the index has to be signed by it."`
 }
 
 // Network is the network of the machine.

@@ -48,6 +48,11 @@ type fakeRosd struct {
 	after    map[string]control.Service // what becomes of a service that is acted on
 	os       slots.Status               // what osupdate status says
 	work     map[string]string          // verb of osupdate, also with its options: the events that it answers
+	catalog  []control.CatalogEntry
+	steps    []control.ImageStep // what a verb about catalogs says
+	stats    []control.Stats
+
+	engineLog []control.LogLine
 
 	mu    sync.Mutex
 	asked []string // "stop ntp {"timeout_seconds":3,"wait":true}"
@@ -96,6 +101,24 @@ func (f *fakeRosd) routes() http.Handler {
 		answer(w, 200, f.applied)
 	})
 	mux.HandleFunc("GET /v1/os", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, f.os) })
+	mux.HandleFunc("GET /v1/services/{name}/log", func(w http.ResponseWriter, r *http.Request) {
+		f.remember("log " + r.PathValue("name") + " " + r.URL.RawQuery)
+		for _, line := range f.engineLog {
+			json.NewEncoder(w).Encode(line)
+		}
+	})
+	mux.HandleFunc("GET /v1/catalog", func(w http.ResponseWriter, r *http.Request) {
+		f.remember("catalog " + r.URL.RawQuery)
+		answer(w, 200, f.catalog)
+	})
+	mux.HandleFunc("GET /v1/stats", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, f.stats) })
+	mux.HandleFunc("POST /v1/catalog/{verb}", func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		f.remember("catalog " + r.PathValue("verb") + " " + string(body))
+		for _, step := range f.steps {
+			json.NewEncoder(w).Encode(step)
+		}
+	})
 	mux.HandleFunc("POST /v1/os/{verb}", func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		f.remember("os " + r.PathValue("verb") + " " + string(body))

@@ -60,7 +60,7 @@ files in /var/log/ros: this verb works when rosd does not.`,
 			if cmd.Bool("follow") {
 				return l.follow(ctx)
 			}
-			return l.show()
+			return l.show(ctx)
 		},
 	}
 }
@@ -71,6 +71,7 @@ type logs struct {
 	names       []string
 	lines       int
 	times, json bool
+	engine      []string // names of those whose log the engine has
 }
 
 // logLine is a line with its service; it is also what --json prints.
@@ -89,6 +90,9 @@ func (l *logs) findNames(ctx context.Context) error {
 	}
 	if len(l.names) == 0 {
 		l.names = known
+		if services, err := l.daemon().services(ctx); err == nil { // else without them
+			l.inEngine(services, nil)
+		}
 		return nil
 	}
 	for _, name := range l.names {
@@ -103,6 +107,7 @@ func (l *logs) findNames(ctx context.Context) error {
 		if !hasService(services, name) {
 			return unknownService("show the log of", name, append(known, serviceNames(services)...))
 		}
+		l.inEngine(services, &name)
 	}
 	return nil
 }
@@ -153,9 +158,16 @@ func pathOf(err error, other string) string {
 	return other
 }
 
-func (l *logs) show() error {
+func (l *logs) show(ctx context.Context) error {
 	var all []logLine
 	for _, name := range l.names {
+		if slices.Contains(l.engine, name) {
+			err := l.fromEngine(ctx, name, false, func(line logLine) error { all = append(all, line); return nil })
+			if err != nil {
+				return l.explain("show the log of service "+name, err)
+			}
+			continue
+		}
 		lines, err := servicelog.Tail(l.logDir, name, l.lines)
 		if err != nil {
 			return l.unreadable(err)
@@ -239,15 +251,22 @@ func (l *logs) follow(ctx context.Context) error {
 	var followers sync.WaitGroup
 	for _, name := range l.names {
 		followers.Go(func() {
-			err := servicelog.Follow(ctx, l.logDir, name, l.lines, func(line servicelog.Line) error {
+			put := func(line logLine) error {
 				select {
-				case lines <- logLine{name, line.Time, line.Stream, line.Text}:
-					return nil
+				case lines <- line:
 				case <-ctx.Done():
-					return nil
 				}
-			})
-			if err != nil {
+				return nil
+			}
+			var err error
+			if slices.Contains(l.engine, name) {
+				err = l.fromEngine(ctx, name, true, put)
+			} else {
+				err = servicelog.Follow(ctx, l.logDir, name, l.lines, func(line servicelog.Line) error {
+					return put(logLine{name, line.Time, line.Stream, line.Text})
+				})
+			}
+			if err != nil && ctx.Err() == nil {
 				faults <- err
 				cancel()
 			}

@@ -16,13 +16,13 @@ func (a *app) startVerb() *cli.Command {
 returns when it runs, is healthy, is done or has failed. It waits for the
 services that it depends on, as at boot.`,
 		Metadata: examples("ros service start ntp", "ros service start --no-wait docker"),
-		Flags:    []cli.Flag{noWaitFlag()},
+		Flags:    []cli.Flag{foregroundFlag(), noWaitFlag()},
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			names, err := needNames(cmd)
 			if err != nil {
 				return err
 			}
-			return a.change(ctx, "start", names, options(cmd), a.settled)
+			return a.foreground(ctx, cmd, names, a.change(ctx, "start", names, options(cmd), a.settled))
 		},
 	}
 }

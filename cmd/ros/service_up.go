@@ -19,19 +19,37 @@ func (a *app) upVerb() *cli.Command {
 definition than its file has now; the rest is left alone. Without a name: every
 service of the plan, in its order ("ros service plan" shows it).`,
 		Metadata: examples("ros service up", "ros service up --force-recreate ntp"),
-		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "force-recreate", Usage: "recreate the container though nothing changed", Local: true},
-			noWaitFlag(),
-		},
+		Flags:    append(recreateFlags(), foregroundFlag(), noWaitFlag()),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			opts := options(cmd)
 			opts.ForceRecreate = cmd.Bool("force-recreate")
-			return a.up(ctx, cmd.Args().Slice(), opts)
+			verb := "up"
+			if cmd.Bool("no-recreate") {
+				verb = "start"
+			}
+			names := cmd.Args().Slice()
+			return a.foreground(ctx, cmd, names, a.up(ctx, verb, names, opts))
 		},
 	}
 }
 
-func (a *app) up(ctx context.Context, names []string, opts control.Options) error {
+// foregroundFlag is RancherOS's: what services write is shown until Ctrl-C.
+func foregroundFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "foreground", Usage: "then show what they write until Ctrl-C", Local: true}
+}
+
+func (a *app) foreground(ctx context.Context, cmd *cli.Command, names []string, err error) error {
+	if err != nil || !cmd.Bool("foreground") {
+		return err
+	}
+	l := logs{app: a, names: names, lines: 0}
+	if err := l.findNames(ctx); err != nil {
+		return err
+	}
+	return l.follow(ctx)
+}
+
+func (a *app) up(ctx context.Context, verb string, names []string, opts control.Options) error {
 	plan, err := a.daemon().reload(ctx)
 	if err != nil {
 		return a.explain("read the service files", err)
@@ -42,7 +60,7 @@ func (a *app) up(ctx context.Context, names []string, opts control.Options) erro
 			names = append(names, step.Service)
 		}
 	}
-	err = a.change(ctx, "up", names, opts, a.settled)
+	err = a.change(ctx, verb, names, opts, a.settled)
 	if all {
 		err = errors.Join(planFaults(plan), err)
 	}

@@ -28,8 +28,6 @@ const (
 	projectCache = "/var/lib/rancher/cache/projects"
 	// projectBound is how long it may take.
 	projectBound = 30 * time.Second
-	// engineService is the service that runs the user's containers.
-	engineService = "docker"
 )
 
 // projects fills in the services of scope user, which package compose only
@@ -86,7 +84,7 @@ func (p *projects) accept(stubs []compose.Service, result *project.Result) []com
 			continue
 		}
 		s.File, s.Line, s.Required, s.StartLast = stubs[i].File, stubs[i].Line, stubs[i].Required, stubs[i].StartLast
-		s.DependsOn = append(s.DependsOn, compose.Dependency{Service: engineService, Condition: compose.Healthy, Required: true, Line: s.Line})
+		s.DependsOn = append(s.DependsOn, compose.Dependency{Service: dockerService, Condition: compose.Healthy, Required: true, Line: s.Line})
 		taken = append(taken, s)
 	}
 	if len(result.Faults) == 0 {

@@ -19,6 +19,7 @@ import (
 	"github.com/rosteros/ros/internal/blockdev"
 	"github.com/rosteros/ros/internal/bootlog"
 	"github.com/rosteros/ros/internal/cmdline"
+	"github.com/rosteros/ros/internal/compose"
 	"github.com/rosteros/ros/internal/configstore"
 	"github.com/rosteros/ros/internal/containers"
 	"github.com/rosteros/ros/internal/control"
@@ -85,7 +86,14 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	defer runtime.Close()
 	engine := docker.New(docker.Socket, log)
 	services := supervise.New(supervise.Config{
-		Runtime: scopes{system: runtime, user: engine}, Log: log, Dir: recordDir, Uptime: bootlog.Now, LastLine: lastLine,
+		Runtime: scopes{system: runtime, user: engine}, Log: log, Dir: recordDir, Uptime: bootlog.Now,
+		LastLine: func(service string, since time.Time) string {
+			if s := files.service(service); s.Scope == compose.ScopeUser {
+				return engine.LastLine(ctx, s, since)
+			}
+			return lastLine(service, since)
+		},
+
 		// Starting a container is work for a processor. More at once would make
 		// those that others wait for share it with those that nobody needs yet.
 		Concurrency: max(2, goruntime.NumCPU()),
@@ -116,6 +124,10 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	})
 	srv := newServer(services, files, func() []string { return slices.Concat(configs.currentWarnings(), installs.warnings()) }, configs, log)
 	srv.Images, srv.Baked, srv.Preload = store, runtime.Baked(), loads.now
+	srv.EngineLog = engine.Log
+	srv.Catalog = &enabler{
+		configs: configs, files: files, supervisor: services, images: store, engine: engine, store: files.enabled.Store, log: log,
+	}
 	tasks.Go(func() { loads.run(ctx) })
 	tasks.Go(func() {
 		if err := srv.Serve(ctx, socket); err != nil {

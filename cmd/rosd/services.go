@@ -12,6 +12,7 @@ import (
 
 	"github.com/rosteros/ros/config"
 	"github.com/rosteros/ros/internal/apply"
+	"github.com/rosteros/ros/internal/catalog"
 	"github.com/rosteros/ros/internal/compose"
 	"github.com/rosteros/ros/internal/control"
 	"github.com/rosteros/ros/internal/plan"
@@ -23,6 +24,7 @@ import (
 type serviceFiles struct {
 	log      *slog.Logger
 	projects *projects
+	enabled  enabledFiles
 
 	reloading sync.Mutex // one at a time
 
@@ -39,7 +41,7 @@ type serviceFiles struct {
 func newServiceFiles(builtIn, operators string, log *slog.Logger) *serviceFiles {
 	return &serviceFiles{
 		from: compose.Sources{Dirs: []string{builtIn, operators}, Env: withDomain(nil)},
-		log:  log, projects: newProjects(log), once: make(chan struct{}),
+		log:  log, projects: newProjects(log), enabled: enabledFiles{catalog.Store{Dir: enabledDir}}, once: make(chan struct{}),
 	}
 }
 
@@ -52,6 +54,7 @@ func (f *serviceFiles) read(known bool) {
 	f.mu.Unlock()
 	services, faults := compose.LoadAll(from)
 	services, faults = f.projects.fill(from, services, faults, known)
+	f.enabled.pin(services)
 	p := plan.Make(services, faults)
 	for _, fault := range p.Faults {
 		f.log.Error("service file: " + fault.Error())
@@ -118,7 +121,7 @@ func (f *serviceFiles) applier(supervisor *supervise.Supervisor) apply.Applier {
 		off, notes := switchedOff(cfg)
 		f.mu.Lock()
 		before, running := f.off, f.from
-		from := sources(f.from.Dirs, cfg)
+		from := sources(f.from.Dirs, cfg, f.enabled.file)
 		f.off, f.from, f.fresh = off, from, nil
 		f.mu.Unlock()
 		changed := !reflect.DeepEqual(withoutEmpty(running), withoutEmpty(from))
@@ -158,13 +161,16 @@ type servicesWork struct {
 // reread reads the files and makes what runs what they say now.
 func (w *servicesWork) reread(ctx context.Context) {
 	before := w.files.hashes()
-	w.files.reload(w.supervisor)
+	w.files.reloading.Lock()
+	w.files.read(false)
 	now := w.files.hashes()
 	for _, name := range slices.Sorted(maps.Keys(before)) {
 		if _, still := now[name]; !still {
-			w.stop(ctx, name)
+			w.down(ctx, name)
 		}
 	}
+	w.supervisor.Reload(w.files.definitions())
+	w.files.reloading.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(now)) {
 		old, was := before[name]
 		switch {
@@ -190,6 +196,28 @@ func (w *servicesWork) stop(ctx context.Context, name string) {
 	if service, err := w.supervisor.Service(name); err == nil && service.State != supervise.Stopped {
 		w.do(ctx, supervise.Stop, name, "stopped")
 	}
+}
+
+// down stops a service that is no more. The engine would keep its container for
+// ever; what the system's containerd has goes by itself.
+func (w *servicesWork) down(ctx context.Context, name string) {
+	service, err := w.supervisor.Service(name)
+	if err != nil {
+		return
+	}
+	if service.Scope != compose.ScopeUser {
+		w.stop(ctx, name)
+		return
+	}
+	_, err = w.supervisor.Do(ctx, name, supervise.Stop, supervise.Options{Wait: true})
+	if err == nil {
+		_, err = w.supervisor.Do(ctx, name, supervise.Remove, supervise.Options{})
+	}
+	if err != nil {
+		w.errs = append(w.errs, err)
+		return
+	}
+	w.outcome.Did = append(w.outcome.Did, "removed "+name)
 }
 
 func (w *servicesWork) start(ctx context.Context, name string) {
@@ -226,10 +254,16 @@ func (f *serviceFiles) hashes() map[string]string {
 }
 
 // sources are the places of services as the config adds to them.
-func sources(dirs []string, cfg *config.Config) compose.Sources {
+func sources(dirs []string, cfg *config.Config, enabled func(key string) string) compose.Sources {
 	from := compose.Sources{Dirs: dirs, Env: withDomain(apply.Variables(cfg))}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Rancher.ServicesInclude)) {
-		if ext := filepath.Ext(name); cfg.Rancher.ServicesInclude[name] && filepath.IsAbs(name) && (ext == ".yml" || ext == ".yaml") {
+		if !cfg.Rancher.ServicesInclude[name] {
+			continue
+		}
+		ext := filepath.Ext(name)
+		if kept := enabled(name); kept != "" {
+			from.Files = append(from.Files, kept)
+		} else if filepath.IsAbs(name) && (ext == ".yml" || ext == ".yaml") {
 			from.Files = append(from.Files, name)
 		}
 	}

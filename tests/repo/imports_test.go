@@ -57,6 +57,7 @@ var order = []string{
 	"internal/containers",
 	"internal/install",
 	"internal/docker",
+	"internal/catalog",
 	"internal/control",
 	"internal/control/server",
 	"init",

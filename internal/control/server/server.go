@@ -7,7 +7,6 @@
 package server
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -19,7 +18,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/rosteros/ros/internal/bootlog"
@@ -44,6 +42,8 @@ type Server struct {
 	Plan       func() control.Plan // what was read last
 	Reload     func() control.Plan // reads the service files again
 	Config     Config              // what the machine should be
+	Catalog    Catalog             // service files of catalogs
+	EngineLog  Log                 // of services of scope user
 	OS         osupdate.Worker     // what touches disks and slots
 	Images     Images              // those that are not baked
 	Baked      images.Catalogue    // those that are
@@ -137,6 +137,8 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/events", s.events)
 	s.configRoutes(mux)
 	s.imageRoutes(mux)
+	s.catalogRoutes(mux)
+	s.engineRoutes(mux)
 	s.osRoutes(mux)
 	return jsonErrors(mux)
 }
@@ -169,14 +171,9 @@ func (s *Server) list() []control.Service {
 
 // fill adds what only the kernel knows.
 func (s *Server) fill(service *control.Service) {
-	if service.Pid == 0 {
-		return
+	if dir := s.cgroup(*service); dir != "" {
+		service.Memory = number(dir, "memory.current") // 0: it ended just now, or its cgroup counts no memory
 	}
-	text, err := os.ReadFile(filepath.Join(s.Cgroups, service.Name, "memory.current"))
-	if err != nil {
-		return // it ended just now, or its cgroup counts no memory
-	}
-	service.Memory, _ = strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64)
 }
 
 func (s *Server) service(w http.ResponseWriter, r *http.Request) {

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/rosteros/ros/internal/control"
+)
+
+const (
+	catalogCategory = "Catalogs"
+	catalogNames    = "WHAT…"
+)
+
+func (a *app) enableVerb() *cli.Command {
+	return a.catalogVerb("enable", &cli.Command{
+		Usage: "take services in",
+		Description: `By their name in a catalog, by an address or by a file. The file is fetched and
+checked, its images are pulled and pinned by their digest, and all of it is
+kept, so that a boot needs no network. Then the services start. If anything goes
+wrong on the way, the machine is as it was.`,
+		Metadata: examples("ros service enable open-iscsi", "ros service enable https://example.com/shop.yml", "ros service enable ./shop.yml"),
+	})
+}
+
+func (a *app) disableVerb() *cli.Command {
+	return a.catalogVerb("disable", &cli.Command{
+		Usage: "stop services and do not start them at boot",
+		Description: `What was kept when they were enabled stays: enabling them again needs no
+network.`,
+		Metadata: examples("ros service disable open-iscsi"),
+	})
+}
+
+func (a *app) deleteVerb() *cli.Command {
+	return a.catalogVerb("delete", &cli.Command{
+		Usage: "undo enable",
+		Description: `Stops the services, removes their containers and forgets the file. Volumes and
+images stay.`,
+		Metadata: examples("ros service delete open-iscsi"),
+	})
+}
+
+func (a *app) updateVerb() *cli.Command {
+	return a.catalogVerb("update", &cli.Command{
+		Usage: "fetch enabled services anew",
+		Description: `Fetches the file and its images again. What is different is shown line by line;
+then the services are made anew. If they do not come up, what was there before
+is back.`,
+		Metadata: examples("ros service update --dry-run shop", "ros service update shop"),
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "only show what would change", Local: true},
+		},
+	})
+}
+
+func (a *app) pullVerb() *cli.Command {
+	return a.catalogVerb("pull", &cli.Command{
+		Usage:     "pull the images of services",
+		ArgsUsage: changeNamesUsage,
+		Description: `A service that was enabled keeps the image it is pinned to; "update" gets a
+newer one.`,
+		Metadata: examples("ros service pull web"),
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "ignore-pull-failures", Usage: "go on with the others, and succeed", Local: true},
+		},
+	})
+}
+
+// catalogVerb is a verb that rosd carries out step by step.
+func (a *app) catalogVerb(name string, verb *cli.Command) *cli.Command {
+	verb.Name, verb.Category = name, catalogCategory
+	if verb.ArgsUsage == "" {
+		verb.ArgsUsage = catalogNames
+	}
+	verb.Action = func(ctx context.Context, cmd *cli.Command) error {
+		names, err := needNames(cmd)
+		if err != nil {
+			return err
+		}
+		if err := a.needRoot(name + " services"); err != nil {
+			return err
+		}
+		for i, what := range names { // a file is named as the shell sees it, rosd lives elsewhere
+			if strings.HasPrefix(what, ".") {
+				if names[i], err = filepath.Abs(what); err != nil {
+					return err
+				}
+			}
+		}
+		ask := control.CatalogNames{Names: names, DryRun: cmd.Bool("dry-run")}
+		err = a.daemon().steps(ctx, "/v1/catalog/"+name, ask, a.stepShower().show)
+		if cmd.Bool("ignore-pull-failures") && err != nil && !a.unreachable(err) {
+			fmt.Fprintf(a.stderr, "ros: %v\n", err)
+			return nil
+		}
+		return a.explain(name+" "+strings.Join(names, " "), err)
+	}
+	return verb
+}
+
+// steps asks for something that is told step by step.
+func (c client) steps(ctx context.Context, path string, in any, emit func(control.ImageStep)) error {
+	body, err := c.open(ctx, "POST", path, in)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	for dec := json.NewDecoder(body); ; {
+		var step control.ImageStep
+		switch err := dec.Decode(&step); {
+		case errors.Is(err, io.EOF):
+			return io.ErrUnexpectedEOF // it did not say how it ended
+		case err != nil:
+			return err
+		case step.Error != "":
+			return &refusal{status: 409, message: step.Error}
+		case step.Done:
+			return nil
+		}
+		emit(step)
+	}
+}
+
+// stepShower prints steps: lines as they are, of a pull its begin and end for
+// each layer.
+type stepShower struct {
+	out  io.Writer
+	last map[string]string // layer: what was said about it
+}
+
+func (a *app) stepShower() *stepShower { return &stepShower{out: a.stdout, last: map[string]string{}} }
+
+func (s *stepShower) show(step control.ImageStep) {
+	switch {
+	case step.Text != "":
+		fmt.Fprintln(s.out, step.Text)
+	case step.Step != nil && s.last[step.Step.Layer] != step.Step.Status:
+		s.last[step.Step.Layer] = step.Step.Status
+		if step.Step.Layer == "" {
+			fmt.Fprintln(s.out, step.Step.Status)
+			return
+		}
+		fmt.Fprintf(s.out, "%s: %s\n", step.Step.Layer, step.Step.Status)
+	}
+}

@@ -1,0 +1,416 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rosteros/ros/internal/catalog"
+	"github.com/rosteros/ros/internal/compose"
+	"github.com/rosteros/ros/internal/control"
+	"github.com/rosteros/ros/internal/docker"
+	"github.com/rosteros/ros/internal/imagestore"
+	"github.com/rosteros/ros/internal/plan"
+	"github.com/rosteros/ros/internal/project"
+	"github.com/rosteros/ros/internal/signature"
+	"github.com/rosteros/ros/internal/supervise"
+	"github.com/rosteros/ros/internal/yamledit"
+)
+
+const (
+	catalogCache = "/var/lib/rancher/cache/catalog"
+	catalogDir   = "/usr/lib/ros/catalog" // ours, part of the OS image
+	trustedKeys  = "/usr/share/ros/keys"
+	coreCatalog  = "core"
+	// upBound is how long what was enabled may take to come up.
+	upBound = 3 * time.Minute
+)
+
+// enabler carries out what is asked about service files: it fetches, checks,
+// keeps and forgets them (server.Catalog). What runs follows from the config,
+// which it changes like any operator.
+type enabler struct {
+	configs    *configurator
+	files      *serviceFiles
+	supervisor *supervise.Supervisor
+	images     *imagestore.Store
+	engine     *docker.Runtime
+	store      catalog.Store
+	fetch      func(ctx context.Context, address string) ([]byte, error)
+	log        *slog.Logger
+
+	mu sync.Mutex // one at a time
+}
+
+type sayer = func(control.ImageStep)
+
+func text(say sayer, format string, args ...any) {
+	say(control.ImageStep{Text: fmt.Sprintf(format, args...)})
+}
+
+// Do implements server.Catalog.
+func (e *enabler) Do(ctx context.Context, verb string, names control.CatalogNames, say func(control.ImageStep)) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	verbs := map[string]func(context.Context, string, control.CatalogNames, sayer) error{
+		"enable": e.enable, "disable": e.disable, "delete": e.forget, "update": e.update, "pull": e.pull,
+	}
+	var errs []error
+	for _, name := range names.Names {
+		if err := verbs[verb](ctx, name, names, say); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// catalog is the repositories as the config has them. Ours comes first.
+func (e *enabler) catalog() *catalog.Catalog {
+	keys, err := signature.ReadKeys(trustedKeys)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		e.log.Warn("catalogs are used without the keys of the releases", "error", err)
+	}
+	given := e.configs.config().Rancher.Repositories
+	c := &catalog.Catalog{Cache: catalogCache, Fetch: e.fetch}
+	if given[coreCatalog].URL == "" {
+		c.Repositories = append(c.Repositories, catalog.Repository{Name: coreCatalog, URL: catalogDir})
+	}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if given[name].URL == "" {
+			continue
+		}
+		r := catalog.Repository{Name: name, URL: given[name].URL, Keys: keys}
+		if text := given[name].Key; text != "" {
+			key, err := signature.ParsePublic(name, []byte(text))
+			if err != nil {
+				e.log.Error("a repository is not used", "repository", name, "error", err)
+				continue
+			}
+			r.Keys, r.Signed = []signature.PublicKey{key}, true
+		}
+		c.Repositories = append(c.Repositories, r)
+	}
+	return c
+}
+
+// List implements server.Catalog.
+func (e *enabler) List(ctx context.Context, refresh bool) []control.CatalogEntry {
+	var list []control.CatalogEntry
+	seen := map[string]bool{}
+	include := e.configs.config().Rancher.ServicesInclude
+	for _, key := range slices.Sorted(maps.Keys(include)) {
+		kept, err := e.store.Get(key)
+		if err != nil && !include[key] && !strings.ContainsRune(key, '/') {
+			continue // a built-in service that is off stands in the list of services
+		}
+		entry := control.CatalogEntry{Name: key, State: control.Disabled, Origin: kept.Origin, Services: kept.Services, Images: kept.Images, Time: kept.Time}
+		if include[key] {
+			entry.State = control.Enabled
+		}
+		seen[key] = true
+		list = append(list, entry)
+	}
+	c := e.catalog()
+	for _, r := range c.Repositories {
+		index, err := c.Index(ctx, r, refresh)
+		if err != nil {
+			list = append(list, control.CatalogEntry{Repository: r.Name, Error: err.Error()})
+		}
+		for _, name := range index.Services {
+			if i := slices.IndexFunc(list, func(have control.CatalogEntry) bool { return have.Name == name }); i >= 0 {
+				list[i].Repository, list[i].SignedBy = r.Name, index.SignedBy
+				continue
+			}
+			list = append(list, control.CatalogEntry{Name: name, Repository: r.Name, SignedBy: index.SignedBy})
+		}
+	}
+	return list
+}
+
+// enable takes a service file in. When something goes wrong on the way the
+// machine is as it was.
+func (e *enabler) enable(ctx context.Context, what string, _ control.CatalogNames, say sayer) error {
+	err := e.tryEnable(ctx, what, say)
+	if err != nil {
+		return fmt.Errorf("cannot enable %s: %w", what, err)
+	}
+	return nil
+}
+
+func (e *enabler) tryEnable(ctx context.Context, what string, say sayer) error {
+	include := e.configs.config().Rancher.ServicesInclude
+	kept, err := e.store.Get(what)
+	switch {
+	case err == nil && include[what]:
+		text(say, "%s is enabled already", what)
+		return nil
+	case err == nil: // was disabled: all of it is here
+		if err := e.clash(kept.Services, e.store.File(kept)); err != nil {
+			return err
+		}
+		return e.begin(ctx, what, kept.Services, say)
+	case e.builtIn(what):
+		return e.begin(ctx, what, []string{what}, say)
+	}
+	found, err := e.prepare(ctx, what, false, say)
+	if err != nil {
+		return err
+	}
+	if err := e.clash(found.kept.Services, ""); err != nil {
+		return err
+	}
+	if err := portsFree(found.services); err != nil {
+		return err
+	}
+	if err := e.pullAll(ctx, found, false, say); err != nil {
+		return err
+	}
+	if err := e.keep(found); err != nil {
+		return err
+	}
+	if err := e.begin(ctx, what, found.kept.Services, say); err != nil {
+		return errors.Join(err, e.store.Remove(what))
+	}
+	return nil
+}
+
+// builtIn says whether a name is that of a service of the OS.
+func (e *enabler) builtIn(name string) bool {
+	s := e.files.service(name)
+	return s.Name != "" && filepath.Dir(s.File) == e.files.from.Dirs[0]
+}
+
+// prepared is a service file that was read.
+type prepared struct {
+	kept     catalog.Enabled
+	text     []byte
+	services []compose.Service
+	project  *project.Result // nil: nothing is for the engine
+}
+
+// prepare fetches and reads a service file.
+func (e *enabler) prepare(ctx context.Context, what string, refresh bool, say sayer) (*prepared, error) {
+	file, err := e.catalog().Open(ctx, what, refresh)
+	if err != nil {
+		return nil, err
+	}
+	text(say, "%s: %s", what, file.Origin)
+	env := e.files.environment()
+	services, faults := compose.Parse(file.Origin, file.Text, env)
+	p := &prepared{text: file.Text, kept: catalog.Enabled{Key: what, Name: file.Name, Origin: file.Origin, Time: time.Now().UTC().Truncate(time.Second)}}
+	if slices.ContainsFunc(services, func(s compose.Service) bool { return s.Scope == compose.ScopeUser }) {
+		req := project.Request{Path: file.Origin, Text: file.Text, Dir: file.Dir, Name: file.Name, Env: env, Remote: file.Dir == ""}
+		if req.Remote {
+			req.Dir = e.store.Folder(what)
+		}
+		result, err := e.files.projects.load(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		faults = append(faults, result.Faults...)
+		p.project = &result
+		services = slices.DeleteFunc(services, func(s compose.Service) bool { return s.Scope == compose.ScopeUser })
+		services = append(services, result.Services...)
+	}
+	p.services = services
+	if err := sound(services, faults); err != nil {
+		return nil, err
+	}
+	for _, s := range services {
+		p.kept.Services = append(p.kept.Services, s.Name)
+	}
+	slices.Sort(p.kept.Services)
+	return p, nil
+}
+
+// sound says what is wrong with a file, all of it.
+func sound(services []compose.Service, faults []compose.Fault) error {
+	if len(faults) == 0 && len(services) == 0 {
+		return errors.New("the file has no services")
+	}
+	var errs []error
+	for _, f := range faults {
+		errs = append(errs, f)
+	}
+	if len(errs) == 0 { // what services say about each other
+		alone := slices.Clone(services)
+		for _, f := range plan.Make(alone, nil).Faults {
+			if !strings.Contains(f.Message, "there is no service") { // it may be one of the machine's
+				errs = append(errs, f)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// clash refuses names that other services have.
+func (e *enabler) clash(names []string, own string) error {
+	var errs []error
+	for _, name := range names {
+		if have := e.files.service(name); have.Name != "" && have.File != own {
+			errs = append(errs, fmt.Errorf("there is a service %q already, from %s:%d", name, have.File, have.Line))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// keep writes down what was prepared.
+func (e *enabler) keep(p *prepared) error {
+	var told []byte
+	if p.project != nil {
+		for i, s := range p.project.Services {
+			p.project.Services[i].File = e.store.File(p.kept)
+			c, err := project.Of(s)
+			if err != nil {
+				return err
+			}
+			c.Pin = p.kept.Images[s.Image]
+			if p.project.Services[i], err = project.With(p.project.Services[i], c); err != nil {
+				return err
+			}
+		}
+		var err error
+		if told, err = json.Marshal(p.project); err != nil {
+			return err
+		}
+	}
+	return e.store.Put(p.kept, p.text, told)
+}
+
+// begin lets the config have a service and waits until it is up. If it does not
+// come up the config is as before.
+func (e *enabler) begin(ctx context.Context, key string, services []string, say sayer) error {
+	before, had := e.configs.config().Rancher.ServicesInclude[key]
+	if err := e.include(ctx, key, []byte("true")); err != nil {
+		return err
+	}
+	err := e.await(ctx, services, say)
+	if err == nil {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	back := e.include(ctx, key, nil)
+	if had {
+		back = e.include(ctx, key, fmt.Appendf(nil, "%t", before))
+	}
+	return errors.Join(err, back)
+}
+
+// await waits until services are where they should be.
+func (e *enabler) await(ctx context.Context, names []string, say sayer) error {
+	ctx, cancel := context.WithTimeout(ctx, upBound)
+	defer cancel()
+	var errs []error
+	for _, name := range names {
+		s, err := e.supervisor.Do(ctx, name, supervise.Up, supervise.Options{Wait: true})
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+		case s.State == supervise.Failed || s.State == supervise.Backoff || s.State == supervise.Unhealthy:
+			errs = append(errs, fmt.Errorf("service %q is %s: %s", name, s.State, s.Reason))
+		default:
+			text(say, "%s %s", name, s.State)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// include writes a key of rancher.services_include, or takes it out, and lets
+// the machine become so.
+func (e *enabler) include(ctx context.Context, key string, value []byte) error {
+	path := []string{"rancher", "services_include", key}
+	file := e.configs.store.File()
+	old, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	was, err := e.configs.store.Sum()
+	if err != nil {
+		return err
+	}
+	edited := old
+	switch {
+	case value == nil:
+		edited, err = yamledit.Unset(old, path)
+	case len(old) == 0:
+		edited, err = yamledit.Set([]byte("#cloud-config\n"), path, value)
+	default:
+		edited, err = yamledit.Set(old, path, value)
+	}
+	if err != nil {
+		return err
+	}
+	applied, err := e.configs.Write(ctx, control.ConfigWrite{Text: edited, Was: was})
+	if err != nil {
+		return err
+	}
+	if now, ok := e.configs.config().Rancher.ServicesInclude[key]; value != nil && (!ok || fmt.Sprint(now) != string(value)) {
+		return fmt.Errorf("a layer of the config that counts more says something else about rancher.services_include.%s", key)
+	}
+	for _, r := range applied.Results {
+		if r.Applier == "services" && r.Error != "" {
+			return errors.New(r.Error)
+		}
+	}
+	return nil
+}
+
+// known refuses a key that nobody has enabled.
+func (e *enabler) known(key string) error {
+	include := e.configs.config().Rancher.ServicesInclude
+	if _, ok := include[key]; ok || e.builtIn(key) {
+		return nil
+	}
+	if len(include) == 0 {
+		return errors.New("no service file was enabled")
+	}
+	return fmt.Errorf("it was not enabled; there are: %s", strings.Join(slices.Sorted(maps.Keys(include)), ", "))
+}
+
+func (e *enabler) disable(ctx context.Context, key string, _ control.CatalogNames, say sayer) error {
+	err := e.known(key)
+	if err == nil {
+		err = e.include(ctx, key, []byte("false"))
+	}
+	if err != nil {
+		return fmt.Errorf("cannot disable %s: %w", key, err)
+	}
+	text(say, "%s disabled", key)
+	return nil
+}
+
+// forget undoes enable: the images and the volumes stay, for they may hold what
+// somebody needs.
+func (e *enabler) forget(ctx context.Context, key string, _ control.CatalogNames, say sayer) error {
+	err := e.known(key)
+	if err == nil {
+		if _, ok := e.configs.config().Rancher.ServicesInclude[key]; ok {
+			err = e.include(ctx, key, nil)
+		}
+	}
+	if err == nil {
+		err = e.store.Remove(key)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot delete %s: %w", key, err)
+	}
+	text(say, "%s deleted", key)
+	return nil
+}
+
+// environment are the values for ${NAME} in service files.
+func (f *serviceFiles) environment() map[string]string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.from.Env
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+
+	"github.com/rosteros/ros/internal/compose"
+	"github.com/rosteros/ros/internal/control"
+	"github.com/rosteros/ros/internal/docker"
+	"github.com/rosteros/ros/internal/imagestore"
+	"github.com/rosteros/ros/internal/project"
+)
+
+// pullAll gets the images of a service file and pins them.
+// Those that are on the machine will do, unless somebody asked to refresh or the
+// file says pull_policy: always.
+func (e *enabler) pullAll(ctx context.Context, p *prepared, refresh bool, say sayer) error {
+	p.kept.Images = map[string]string{}
+	for _, s := range p.services {
+		if _, done := p.kept.Images[s.Image]; done || strings.HasPrefix(s.Image, "ros/") {
+			continue
+		}
+		pin, err := e.here(ctx, s)
+		if refresh || err != nil {
+			if pin, err = e.pullOne(ctx, s, say); err != nil {
+				return err
+			}
+		}
+		p.kept.Images[s.Image] = pin
+		text(say, "image %s is %s", s.Image, pin)
+	}
+	return nil
+}
+
+// here says what the image of a service is, if it is on the machine.
+func (e *enabler) here(ctx context.Context, s compose.Service) (pin string, err error) {
+	if s.Scope == compose.ScopeSystem {
+		image, err := e.images.Get(ctx, s.Image)
+		return pinned(s.Image, image.Digest), err
+	}
+	c, err := project.Of(s)
+	if err == nil && c.PullPolicy == "always" {
+		err = errors.New("it is to be pulled")
+	}
+	if err != nil {
+		return "", err
+	}
+	return e.engine.Image(ctx, s.Image)
+}
+
+// pullOne gets the image of a service where it runs and says what it is.
+func (e *enabler) pullOne(ctx context.Context, s compose.Service, say sayer) (pin string, err error) {
+	if s.Scope == compose.ScopeSystem {
+		image, err := e.images.Pull(ctx, s.Image, func(step imagestore.Event) { say(control.ImageStep{Step: &step}) })
+		if err != nil {
+			return "", err
+		}
+		return pinned(s.Image, image.Digest), nil
+	}
+	c, err := project.Of(s)
+	if err != nil {
+		return "", err
+	}
+	if c.PullPolicy == "never" {
+		return e.engine.Image(ctx, s.Image)
+	}
+	return e.engine.Pull(ctx, s.Image, c.Platform, e.login(s.Image), func(step docker.Step) { say(control.ImageStep{Step: &step}) })
+}
+
+// pinned is an image by its content; the tag stays, for people.
+func pinned(name, digest string) string {
+	name, _, _ = strings.Cut(name, "@")
+	return name + "@" + digest
+}
+
+// login is what the config has for the registry of an image.
+func (e *enabler) login(image string) docker.Login {
+	full, err := imagestore.FullName(image, "")
+	if err != nil {
+		return docker.Login{}
+	}
+	host, _, _ := strings.Cut(full, "/")
+	l := registries(e.configs.config()).Logins[host]
+	return docker.Login{Username: l.Username, Password: l.Password, IdentityToken: l.IdentityToken, RegistryToken: l.RegistryToken, ServerAddress: host}
+}
+
+// pull gets the image of a service again, as its definition names it.
+func (e *enabler) pull(ctx context.Context, name string, _ control.CatalogNames, say sayer) error {
+	s := e.files.service(name)
+	if s.Name == "" {
+		_, err := e.supervisor.Service(name)
+		if err == nil {
+			err = errors.New("its service file is gone")
+		}
+		return fmt.Errorf("cannot pull the image of service %q: %w", name, err)
+	}
+	if strings.HasPrefix(s.Image, "ros/") {
+		text(say, "%s is part of the OS", s.Image)
+		return nil
+	}
+	if c, err := project.Of(s); err == nil && c.Pin != "" {
+		s.Image = c.Pin
+	}
+	pin, err := e.pullOne(ctx, s, say)
+	if err != nil {
+		return fmt.Errorf("cannot pull the image of service %q: %w", name, err)
+	}
+	text(say, "image %s is %s", s.Image, pin)
+	return nil
+}
+
+// portsFree refuses ports of the machine that somebody has already.
+func portsFree(services []compose.Service) error {
+	var errs []error
+	for _, s := range services {
+		c, err := project.Of(s)
+		if s.Scope != compose.ScopeUser || err != nil {
+			continue
+		}
+		for _, port := range c.Ports {
+			protocol, address, _ := strings.Cut(port, "/")
+			if taken(protocol, address) {
+				errs = append(errs, fmt.Errorf("service %q: port %s of the machine is in use", s.Name, address))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func taken(protocol, address string) bool {
+	var err error
+	switch protocol {
+	case "tcp":
+		var l net.Listener
+		if l, err = net.Listen("tcp", address); err == nil {
+			l.Close()
+		}
+	case "udp":
+		var l net.PacketConn
+		if l, err = net.ListenPacket("udp", address); err == nil {
+			l.Close()
+		}
+	}
+	return errors.Is(err, syscall.EADDRINUSE)
+}
+
+// update fetches a service file anew, and its images, and says what has
+// changed. What cannot be used leaves the machine as it was.
+func (e *enabler) update(ctx context.Context, key string, how control.CatalogNames, say sayer) error {
+	if err := e.tryUpdate(ctx, key, how.DryRun, say); err != nil {
+		return fmt.Errorf("cannot update %s: %w", key, err)
+	}
+	return nil
+}
+
+func (e *enabler) tryUpdate(ctx context.Context, key string, dryRun bool, say sayer) error {
+	kept, err := e.store.Get(key)
+	if err != nil {
+		return e.known(key)
+	}
+	fresh, err := e.prepare(ctx, key, true, say)
+	if err != nil {
+		return err
+	}
+	if err := e.clash(fresh.kept.Services, e.store.File(kept)); err != nil {
+		return err
+	}
+	if err := e.pullAll(ctx, fresh, true, say); err != nil {
+		return err
+	}
+	old, project, err := e.store.Content(kept)
+	if err != nil {
+		return err
+	}
+	changes := differences(kept, old, fresh)
+	for _, line := range changes {
+		text(say, "%s", line)
+	}
+	if len(changes) == 0 {
+		text(say, "%s has not changed", key)
+		return nil
+	}
+	if dryRun {
+		return nil
+	}
+	if err := e.keep(fresh); err != nil {
+		return err
+	}
+	if !e.configs.config().Rancher.ServicesInclude[key] {
+		return nil
+	}
+	err = e.again(ctx, fresh.kept.Services, say)
+	if err != nil {
+		back := e.store.Put(kept, old, project)
+		return errors.Join(err, back, e.again(context.WithoutCancel(ctx), kept.Services, func(control.ImageStep) {}))
+	}
+	return nil
+}
+
+// again makes what runs what the files say now.
+func (e *enabler) again(ctx context.Context, services []string, say sayer) error {
+	w := servicesWork{files: e.files, supervisor: e.supervisor}
+	w.reread(ctx)
+	if err := errors.Join(w.errs...); err != nil {
+		return err
+	}
+	return e.await(ctx, services, say)
+}

@@ -1,0 +1,183 @@
+package catalog_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rosteros/ros/internal/catalog"
+	"github.com/rosteros/ros/internal/signature"
+)
+
+// site is a repository behind an address.
+type site struct {
+	files map[string]string // by address
+	down  bool
+	asked []string
+}
+
+func (s *site) get(_ context.Context, address string) ([]byte, error) {
+	s.asked = append(s.asked, address)
+	if s.down {
+		return nil, errors.New("no route to host")
+	}
+	text, ok := s.files[address]
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", address, fs.ErrNotExist)
+	}
+	return []byte(text), nil
+}
+
+func sum(text string) string {
+	s := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(s[:])
+}
+
+const shop = "services: {shop: {image: test/shop}}\n"
+
+func TestRancherOSRepository(t *testing.T) {
+	s := &site{files: map[string]string{
+		"http://x/v1/index.yml":  "services: [shop, zfs]\nconsoles: [debian]\nengines: []\n",
+		"http://x/v1/s/shop.yml": shop,
+	}}
+	c := &catalog.Catalog{Cache: t.TempDir(), Fetch: s.get, Repositories: []catalog.Repository{{Name: "core", URL: "http://x/v1/"}}}
+	open := func(refresh bool) {
+		t.Helper()
+		f, err := c.Open(t.Context(), "shop", refresh)
+		want := catalog.File{Name: "shop", Origin: "http://x/v1/s/shop.yml", Text: []byte(shop), Repo: "core"}
+		if diff := cmp.Diff(want, f); diff != "" || err != nil {
+			t.Fatalf("Open = %v (-want +got):\n%s", err, diff)
+		}
+	}
+	open(false)
+	s.down, s.asked = true, nil
+	open(false)
+	if len(s.asked) > 1 { // the signature, which there is none of
+		t.Errorf("what is cached was asked for: %v", s.asked)
+	}
+	_, err := c.Open(t.Context(), "shop", true)
+	if want := `cannot use repository "core": no route to host`; err == nil || err.Error() != want {
+		t.Errorf("refresh while it is down: %v, want %s", err, want)
+	}
+	_, err = c.Open(t.Context(), "shpo", false)
+	if want := `no catalog has "shpo" (did you mean "shop"?)`; err == nil || err.Error() != want {
+		t.Errorf("error = %v, want %s", err, want)
+	}
+	if _, err := c.Find(t.Context(), catalog.Consoles, "shop", false); err == nil {
+		t.Error("a service was found among the consoles")
+	}
+}
+
+func TestFolder(t *testing.T) {
+	dir := t.TempDir()
+	os.MkdirAll(filepath.Join(dir, "s"), 0o755)
+	os.WriteFile(filepath.Join(dir, "index.yml"), []byte("services: [shop]"), 0o644)
+	os.WriteFile(filepath.Join(dir, "s/shop.yml"), []byte(shop), 0o644)
+	c := &catalog.Catalog{Cache: t.TempDir(), Repositories: []catalog.Repository{{Name: "core", URL: "file://" + dir}}}
+	f, err := c.Open(t.Context(), "shop", false)
+	if err != nil || f.Origin != dir+"/s/shop.yml" || f.Dir != dir+"/s" {
+		t.Errorf("Open = %+v, %v", f, err)
+	}
+	f, err = c.Open(t.Context(), dir+"/s/shop.yml", false)
+	if err != nil || f.Name != "shop" || f.Dir != dir+"/s" {
+		t.Errorf("Open of a path = %+v, %v", f, err)
+	}
+	for what, want := range map[string]string{
+		"a/b":           `"a/b" is no name, no address and no path that begins with /`,
+		dir + "/no.yml": "cannot read " + dir + "/no.yml: ",
+		"":              "the name is missing",
+	} {
+		if _, err := c.Open(t.Context(), what, false); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("Open(%q) = %v, want %s", what, err, want)
+		}
+	}
+}
+
+func TestSignedIndex(t *testing.T) {
+	key, err := signature.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, _ := signature.Generate()
+	index := "services: [shop]\nsha256: {s/shop.yml: " + sum(shop) + "}\n"
+	signed := func(k signature.PrivateKey, text string) string {
+		sig, err := catalog.Sign([]byte(text), k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(sig)
+	}
+	for _, tt := range []struct {
+		name  string
+		files map[string]string
+		want  string // error; "": none
+	}{
+		{name: "signed", files: map[string]string{"index.yml": index, "index.yml.sig": signed(key, index), "s/shop.yml": shop}},
+		{name: "not signed", files: map[string]string{"index.yml": index, "s/shop.yml": shop}, want: `cannot use repository "core": its index is not signed, and has to be`},
+		{name: "by somebody else", files: map[string]string{"index.yml": index, "index.yml.sig": signed(other, index), "s/shop.yml": shop}, want: `cannot use repository "core": index.yml: `},
+		{name: "another index", files: map[string]string{"index.yml": index + "#", "index.yml.sig": signed(key, index), "s/shop.yml": shop}, want: `cannot use repository "core": index.yml: `},
+		{name: "no digest", files: map[string]string{"index.yml": "services: [shop]", "index.yml.sig": signed(key, "services: [shop]"), "s/shop.yml": shop}, want: `cannot use repository "core": index.yml has no digest of s/shop.yml`},
+		{name: "another file", files: map[string]string{"index.yml": index, "index.yml.sig": signed(key, index), "s/shop.yml": shop + "#"}, want: `cannot use "shop" of repository "core": it is not the file that the index names`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &site{files: map[string]string{}}
+			for name, text := range tt.files {
+				s.files["http://x/"+name] = text
+			}
+			c := &catalog.Catalog{Cache: t.TempDir(), Fetch: s.get, Repositories: []catalog.Repository{
+				{Name: "core", URL: "http://x", Signed: true, Keys: []signature.PublicKey{key.Public("release")}},
+			}}
+			_, err := c.Open(t.Context(), "shop", false)
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.HasPrefix(err.Error(), tt.want)) {
+				t.Errorf("error = %v, want %q", err, tt.want)
+			}
+			if index, _ := c.Index(t.Context(), c.Repositories[0], false); tt.want == "" && index.SignedBy != "release" {
+				t.Errorf("signed by %q, want release", index.SignedBy)
+			}
+		})
+	}
+}
+
+func TestStore(t *testing.T) {
+	s := catalog.Store{Dir: filepath.Join(t.TempDir(), "enabled")}
+	e := catalog.Enabled{Key: "http://x/shop.yml", Name: "shop", Origin: "http://x/shop.yml", Services: []string{"shop"}}
+	for range 2 {
+		if err := s.Put(e, []byte(shop), []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := s.Get(e.Key)
+	if err != nil || got.SHA256 != sum(shop) || got.Name != "shop" {
+		t.Errorf("Get = %+v, %v", got, err)
+	}
+	file, project, err := s.Content(got)
+	if err != nil || string(file) != shop || string(project) != "{}" {
+		t.Errorf("Content = %q, %q, %v", file, project, err)
+	}
+	// A power cut between the two renames of Put.
+	dir := s.Folder(e.Key)
+	os.Rename(dir, dir+".old")
+	os.Mkdir(filepath.Join(s.Dir, ".new-1"), 0o755)
+	if err := s.Recover(); err != nil {
+		t.Fatal(err)
+	}
+	entries, _ := os.ReadDir(s.Dir)
+	if _, err := s.Get(e.Key); err != nil || len(entries) != 1 {
+		t.Errorf("after a power cut: %v, %d entries", err, len(entries))
+	}
+	if err := s.Remove(e.Key); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Get(e.Key); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Get after Remove = %v", err)
+	}
+}

@@ -1,0 +1,104 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rosteros/ros/internal/yamldoc"
+)
+
+const (
+	fetchBound = 30 * time.Second
+	maxIndex   = yamldoc.MaxSize
+)
+
+// Get reads what is at an address.
+func Get(ctx context.Context, address string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchBound)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	switch {
+	case resp.StatusCode == http.StatusNotFound:
+		return nil, fmt.Errorf("%s: %w", address, fs.ErrNotExist)
+	case resp.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("%s answers %s", address, resp.Status)
+	}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxIndex+1))
+	if err == nil && len(text) > maxIndex {
+		err = fmt.Errorf("%s has more than %d bytes", address, maxIndex)
+	}
+	return text, err
+}
+
+// IsAddress says whether what an operator gave is an address.
+func IsAddress(what string) bool {
+	return strings.HasPrefix(what, "http://") || strings.HasPrefix(what, "https://")
+}
+
+// Open finds the service file that an operator means: by its address, by its
+// path, or by its name in a repository.
+func (c *Catalog) Open(ctx context.Context, what string, refresh bool) (File, error) {
+	switch {
+	case IsAddress(what):
+		get := c.Fetch
+		if get == nil {
+			get = Get
+		}
+		text, err := get(ctx, what)
+		if err != nil {
+			return File{}, fmt.Errorf("cannot fetch the service file: %w", err)
+		}
+		u, _ := url.Parse(what)
+		return File{Name: base(u.Path), Origin: what, Text: text}, nil
+	case filepath.IsAbs(what):
+		text, err := yamldoc.Read(what)
+		if err != nil {
+			return File{}, fmt.Errorf("cannot read %s: %w", what, err)
+		}
+		return File{Name: base(what), Origin: what, Text: text, Dir: filepath.Dir(what)}, nil
+	case strings.ContainsRune(what, '/'):
+		return File{}, fmt.Errorf("%q is no name, no address and no path that begins with /", what)
+	case !plainName(what):
+		return File{}, errors.New("the name is missing")
+	}
+	return c.Find(ctx, Services, what, refresh)
+}
+
+// base is the name of a file without its ending.
+func base(file string) string {
+	name := path.Base(file)
+	return strings.TrimSuffix(strings.TrimSuffix(name, ".yaml"), ".yml")
+}
+
+// folder is the folder of the machine that a repository is, if it is one.
+func folder(address string) (string, bool) {
+	dir := strings.TrimPrefix(address, "file://")
+	if !filepath.IsAbs(dir) {
+		return "", false
+	}
+	return filepath.Clean(dir), true
+}
+
+func join(address, path string) string {
+	if dir, ok := folder(address); ok {
+		return filepath.Join(dir, path)
+	}
+	return strings.TrimSuffix(address, "/") + "/" + path
+}

@@ -1,0 +1,32 @@
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/rosteros/ros/internal/control"
+)
+
+// Catalog does what is asked about service files of catalogs. say tells the
+// steps to who asked.
+type Catalog interface {
+	List(ctx context.Context, refresh bool) []control.CatalogEntry
+	Do(ctx context.Context, verb string, names control.CatalogNames, say func(control.ImageStep)) error
+}
+
+func (s *Server) catalogRoutes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /v1/catalog", func(w http.ResponseWriter, r *http.Request) {
+		s.answer(w, s.Catalog.List(r.Context(), r.URL.Query().Get("refresh") == "1"))
+	})
+	for _, verb := range []string{"enable", "disable", "delete", "update", "pull"} {
+		mux.HandleFunc("POST /v1/catalog/"+verb, s.forRoot(verb+" services", func(w http.ResponseWriter, r *http.Request) {
+			var names control.CatalogNames
+			if !s.read(w, r, &names) {
+				return
+			}
+			w.Header().Set("Content-Type", "application/x-ndjson")
+			steps := &steps{to: w, flush: http.NewResponseController(w).Flush}
+			steps.end(s.Catalog.Do(r.Context(), verb, names, steps.line))
+		}))
+	}
+}
