@@ -30,7 +30,6 @@ import (
 const (
 	catalogCache = "/var/lib/rancher/cache/catalog"
 	catalogDir   = "/usr/lib/ros/catalog" // ours, part of the OS image
-	trustedKeys  = "/usr/share/ros/keys"
 	coreCatalog  = "core"
 	// upBound is how long what was enabled may take to come up.
 	upBound = 3 * time.Minute
@@ -76,7 +75,7 @@ func (e *enabler) Do(ctx context.Context, verb string, names control.CatalogName
 
 // catalog is the repositories as the config has them. Ours comes first.
 func (e *enabler) catalog() *catalog.Catalog {
-	keys, err := signature.ReadKeys(trustedKeys)
+	keys, err := signature.ReadKeys(filepath.Dir(trustedKeys))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		e.log.Warn("catalogs are used without the keys of the releases", "error", err)
 	}
