@@ -19,7 +19,7 @@ import (
 // installer is one call of the verb install.
 type installer struct {
 	machine    install.Machine
-	source     func(ctx context.Context) (s install.Source, done func(), err error)
+	source     openSource
 	boot       string // folder with GRUB's files
 	datasource string // folder with what the datasource found
 	kernel     cmdline.Line
