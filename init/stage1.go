@@ -382,8 +382,13 @@ func stateOptions(m *machine) statedisk.Options {
 			wait = imageWait
 		}
 	}
+	image := ""
+	if m.slot != "iso" {
+		image = m.spec.device
+	}
 	return statedisk.Options{
 		Device:     device,
+		Image:      image,
 		Autoformat: listValue(m.line, "rancher.state.autoformat"),
 		Required:   m.line.Flag("rancher.state.required"),
 		Wait:       wait,

@@ -46,6 +46,7 @@ type Runner func(ctx context.Context, argv ...string) (output []byte, exit int, 
 // Options say which disk and what may be done to it.
 type Options struct {
 	Device     string        // rancher.state.dev; "" means LABEL=RANCHER_STATE, None means memory
+	Image      string        // the device of the slot that runs: a state disk beside it goes before others of that label
 	Autoformat []string      // rancher.state.autoformat: devices that may be formatted
 	Required   bool          // rancher.state.required: memory will not do
 	Wait       time.Duration // for Device to appear; 0 means to look once
@@ -164,10 +165,16 @@ func (o Options) find(ctx context.Context) (blockdev.Device, error) {
 }
 
 func (o Options) spec() string {
-	if o.Device == "" {
-		return "LABEL=" + Label
+	if o.Device != "" {
+		return o.Device
 	}
-	return o.Device
+	// Two disks of a machine may have been installed on.
+	if beside, err := o.Host.Sibling(o.Image, Label); o.Image != "" && err == nil {
+		if c, err := blockdev.Probe(beside.Path); err == nil && c.Label == Label {
+			return beside.Path
+		}
+	}
+	return "LABEL=" + Label
 }
 
 // format makes a file system on the first device of the list that is there and

@@ -74,6 +74,20 @@ func (m *machine) disk(name, parent string, size int, content []byte) {
 	}
 }
 
+// installed adds a disk with a slot and a state disk, which may have been
+// emptied.
+func (m *machine) installed(name string, state bool) {
+	m.t.Helper()
+	content := []byte(nil)
+	if state {
+		content = ext4("RANCHER_STATE", 100*mib)
+	}
+	m.disk(name, "", 300*mib, nil)
+	m.disk(name+"3", name, 100*mib, nil)
+	m.disk(name+"6", name, 100*mib, content)
+	m.write(filepath.Join(m.host.Sys, "devices", name, name+"6/uevent"), []byte("DEVNAME="+name+"6\nPARTNAME=RANCHER_STATE\n"))
+}
+
 func (m *machine) path(name string) string { return filepath.Join(m.host.Dev, name) }
 
 // do writes down what is done, without the directories of this test.
@@ -155,6 +169,26 @@ func TestOpen(t *testing.T) {
 			prepare: func(*machine, *statedisk.Options) {},
 			want:    result{Kind: "RAM", FSType: "tmpfs"},
 			wantDid: []string{mountRAM},
+		},
+		{
+			name: "the one beside the slot that runs goes first",
+			prepare: func(m *machine, o *statedisk.Options) {
+				m.installed("sda", true)
+				m.installed("vda", true)
+				o.Image = m.path("vda3")
+			},
+			want:    result{Kind: "disk", Device: "/dev/vda6", FSType: "ext4"},
+			wantDid: []string{"e2fsck -p /dev/vda6", "mount /dev/vda6 state ext4 errors=remount-ro"},
+		},
+		{
+			name: "another has the label",
+			prepare: func(m *machine, o *statedisk.Options) {
+				m.installed("sda", true)
+				m.installed("vda", false)
+				o.Image = m.path("vda3")
+			},
+			want:    result{Kind: "disk", Device: "/dev/sda6", FSType: "ext4"},
+			wantDid: []string{"e2fsck -p /dev/sda6", "mount /dev/sda6 state ext4 errors=remount-ro"},
 		},
 		{
 			name: "none is wanted",
