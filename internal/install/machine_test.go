@@ -65,6 +65,16 @@ func (m *machine) partition(disk string, number int, size int64, label, content 
 
 func (m *machine) add(dir, name string, size int64, content string, attributes map[string]string) {
 	m.t.Helper()
+	m.sysfs(dir, name, size, attributes)
+	m.write("dev/"+name, content)
+	if err := os.Truncate(filepath.Join(m.top, "dev", name), size); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// sysfs makes the kernel show a device.
+func (m *machine) sysfs(dir, name string, size int64, attributes map[string]string) {
+	m.t.Helper()
 	m.write("sys/"+dir+"/size", strconv.FormatInt(size/512, 10))
 	m.write("sys/"+dir+"/ro", "0\n")
 	m.write("sys/"+dir+"/uevent", "DEVNAME="+name+"\n")
@@ -72,10 +82,6 @@ func (m *machine) add(dir, name string, size int64, content string, attributes m
 		m.write("sys/"+dir+"/"+file, text)
 	}
 	if err := os.Symlink(filepath.Join(m.top, "sys", dir), filepath.Join(m.top, "sys/class/block", name)); err != nil {
-		m.t.Fatal(err)
-	}
-	m.write("dev/"+name, content)
-	if err := os.Truncate(filepath.Join(m.top, "dev", name), size); err != nil {
 		m.t.Fatal(err)
 	}
 }
