@@ -30,6 +30,7 @@ var core = map[string][]scenario{
 		{"trial-hangs", trialHangs},
 		{"trial-runs", trialRuns},
 		{"rescue", rescued},
+		{"install", installs},
 	},
 	"arm64": {
 		{"uefi", uefiBoot},

@@ -81,13 +81,19 @@ func (l lab) start(t *testing.T, cfg qemu.Config) *guest {
 // startWith is start with another disk that has the config.
 func (l lab) startWith(t *testing.T, cfg qemu.Config, label string, files map[string]string) *guest {
 	t.Helper()
-	cfg.Arch = l.arch
-	cfg.Name = strings.ReplaceAll(strings.TrimPrefix(t.Name(), "TestBoot/"), "/", "-")
 	seed := filepath.Join(t.TempDir(), "seed.iso")
 	if err := l.build.ConfigDisk(seed, label, files); err != nil {
 		t.Fatal(err)
 	}
 	cfg.RawDisks = append(cfg.RawDisks, seed)
+	return l.startAlone(t, cfg)
+}
+
+// startAlone is start without any disk that has a config.
+func (l lab) startAlone(t *testing.T, cfg qemu.Config) *guest {
+	t.Helper()
+	cfg.Arch = l.arch
+	cfg.Name = strings.ReplaceAll(strings.TrimPrefix(t.Name(), "TestBoot/"), "/", "-")
 	m, err := l.build.Start(cfg)
 	if err != nil {
 		t.Fatal(err)
