@@ -177,10 +177,14 @@ func denied(line cmdline.Line) []string {
 	return all
 }
 
+// inInitrd stands for the device when the OS image is a file of the initrd: a
+// network boot brings no other one.
+const inInitrd = "initrd"
+
 // imageSpec says where the OS image is: on a device, or in a file on it.
 type imageSpec struct {
 	text   string // as on the command line
-	device string // LABEL=ROSTER, PARTLABEL=ROOT_A, /dev/vda2
+	device string // LABEL=ROSTER, PARTLABEL=ROOT_A, /dev/vda2, or inInitrd
 	file   string // "" or an absolute path on the device's file system
 }
 
@@ -189,7 +193,9 @@ func parseImageSpec(text string) (imageSpec, error) {
 	switch {
 	case device == "":
 		return imageSpec{}, errors.New("ros.image= is missing on the kernel command line, want LABEL=NAME:/FILE or PARTLABEL=NAME")
-	case !strings.Contains(device, "=") && !strings.HasPrefix(device, "/dev/"):
+	case device == inInitrd && file == "":
+		return imageSpec{}, fmt.Errorf("ros.image=%s: want a file: initrd:/FILE", text)
+	case !strings.Contains(device, "=") && !strings.HasPrefix(device, "/dev/") && device != inInitrd:
 		return imageSpec{}, fmt.Errorf("ros.image=%s: device %q is none of LABEL=, UUID=, PARTLABEL=, PARTUUID=, /dev/", text, device)
 	case found && !strings.HasPrefix(file, "/"):
 		return imageSpec{}, fmt.Errorf("ros.image=%s: file %q does not begin with /", text, file)
@@ -202,6 +208,9 @@ func findImage(m *machine) (string, error) {
 	var err error
 	if m.spec, err = parseImageSpec(text); err != nil {
 		return "", err
+	}
+	if m.spec.device == inInitrd {
+		return m.loopImage(m.spec.file, m.spec.file+" of the initrd")
 	}
 	host := blockdev.Local()
 	ctx, cancel := context.WithTimeout(m.ctx, imageWait)
@@ -231,16 +240,20 @@ func findImage(m *machine) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	file := filepath.Join(medium, m.spec.file)
+	return m.loopImage(filepath.Join(medium, m.spec.file), fmt.Sprintf("%s on %s (%s)", m.spec.file, dev.Path, content.Type))
+}
+
+// loopImage makes a device of an OS image in a file; from says what it is.
+func (m *machine) loopImage(file, from string) (string, error) {
 	info, err := os.Stat(file)
 	if err != nil {
-		return "", fmt.Errorf("cannot find the OS image on %s: %w", dev.Path, err)
+		return "", fmt.Errorf("cannot find the OS image, ros.image=%s: %w", m.spec.text, err)
 	}
 	if m.imageDevice, err = verity.Loop(file, 0, info.Size(), true); err != nil {
 		return "", err
 	}
-	m.imageFrom = fmt.Sprintf("%s on %s (%s)", m.spec.file, dev.Path, content.Type)
-	return m.imageFrom, nil
+	m.imageFrom = from
+	return from, nil
 }
 
 func openVerity(m *machine) (string, error) {

@@ -29,6 +29,8 @@ func TestParseImageSpec(t *testing.T) {
 		{text: "LABEL=ROSTER:/roster/os.img", device: "LABEL=ROSTER", file: "/roster/os.img"},
 		{text: "PARTLABEL=ROOT_A", device: "PARTLABEL=ROOT_A"},
 		{text: "/dev/vda2", device: "/dev/vda2"},
+		{text: "initrd:/os.img", device: "initrd", file: "/os.img"},
+		{text: "initrd", wantErr: "ros.image=initrd: want a file: initrd:/FILE"},
 		{text: "", wantErr: "ros.image= is missing on the kernel command line, want LABEL=NAME:/FILE or PARTLABEL=NAME"},
 		{text: "ROSTER", wantErr: `ros.image=ROSTER: device "ROSTER" is none of LABEL=, UUID=, PARTLABEL=, PARTUUID=, /dev/`},
 		{text: "LABEL=ROSTER:os.img", wantErr: `ros.image=LABEL=ROSTER:os.img: file "os.img" does not begin with /`},
