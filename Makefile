@@ -7,15 +7,17 @@ ARCH    ?= amd64
 FLAVOUR ?= vm
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo v0.0.0-dev)
 DENSE   ?=
-export ARCH FLAVOUR
+KEYS    ?= keys
+RELEASE_ARCHES ?= amd64 arm64
+export ARCH FLAVOUR KEYS
 export ROS_BUILD ?= build
 
 out    := $(ROS_BUILD)/$(ARCH)$(if $(filter-out vm,$(FLAVOUR)),-$(FLAVOUR))
 sudo   := $(if $(filter 0,$(shell id -u)),,sudo -E env "PATH=$(PATH)")
-forge   = $(sudo) $(ROS_BUILD)/forge -build $(ROS_BUILD) -arch $(ARCH) -flavour $(FLAVOUR) -version $(VERSION) $(if $(DENSE),-dense)
+forge   = $(sudo) $(ROS_BUILD)/forge -build $(ROS_BUILD) -arch $(ARCH) -flavour $(FLAVOUR) -version $(VERSION) -keys $(KEYS) $(if $(DENSE),-dense)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build iso sizes tools root forge test test-unit test-repro test-vm test-all lint bench clean update generate
+.PHONY: help run build iso keys release download sizes tools root forge test test-unit test-cosign test-repro test-vm test-all lint bench clean update generate
 
 ##@ Every day
 run: build ## Boot the ISO in QEMU on this terminal; ARCH=arm64, FLAVOUR=metal, FIRMWARE=uefi
@@ -40,16 +42,19 @@ build: tools root forge ## Build programs, images, OS image, initrd and ISO for 
 iso: build ## The same; tells where the ISO is
 	@ls -lh $(out)/roster.iso
 
-# The image itself is packed in small blocks by something that unpacks quickly,
-# since it is read in that form at every boot. On the way to a machine it can be
-# smaller: lz4 leaves text of its own that zstd finds again. Times of files say
-# nothing here (they are all the same, for equal bits), so boot.json, which has
-# the image's root hash, tells whether there is anything to do.
-download: build ## The OS image as it travels: compressed once more (a minute or two)
-	@cmp -s $(out)/boot.json $(out)/os.img.zst.of || { \
-	  scripts/tool.sh zstd -q -f -19 --long=27 -T2 -o $(out)/os.img.zst $(out)/os.img && \
-	  cp $(out)/boot.json $(out)/os.img.zst.of; }
-	@ls -lh $(out)/os.img.zst
+keys: forge ## A key pair that signs releases, in KEYS (default keys/); COSIGN_PASSWORD seals it
+	@$(ROS_BUILD)/forge -build $(ROS_BUILD) -keys $(KEYS) keys
+
+release: tools root forge ## VERSION=v1.2.3: everything for download, for RELEASE_ARCHES, in build/release (some minutes)
+	@case "$(VERSION)" in v[0-9]*.[0-9]*.[0-9]*) ;; *) echo "make release: say VERSION=v1.2.3" >&2; exit 2;; esac
+	@$(forge) -arches "$(RELEASE_ARCHES)" release
+
+# The image is packed in small blocks by something that unpacks quickly, since it
+# is read in that form at every boot. On the way to a machine it is smaller: lz4
+# leaves text of its own that zstd finds again.
+download: build ## The OS image as it travels in a release (some minutes)
+	@$(forge) pack
+	@ls -lh $(out)/os.img.packed
 
 sizes: build ## What every image, layer and binary weighs
 	@$(forge) sizes
@@ -67,7 +72,10 @@ clean: ## Remove everything that was made
 lint: tools ## gofmt, go vet, staticcheck, generated pages, shellcheck
 	@scripts/lint.sh
 
-test-all: build ## The VM tests with their slow matrices
+test-cosign: tools ## cosign's own code checks keys, signatures and where they lie (fetches its modules)
+	cd tests/cosign && go test ./...
+
+test-all: build test-cosign ## The VM tests with their slow matrices
 	ROS_TEST_ALL=1 scripts/test-vm.sh
 
 bench: download ## Measure beside minimal Debian with Docker; writes docs/benchmarks.md

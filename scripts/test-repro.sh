@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds everything a second time in another folder and compares the bits: the
-# layers' digests, the OS image, the initrd and the ISO must be the same.
+# layers' digests, the OS image, the initrd, the ISO and the release of it (with
+# the OS image as it is: packing takes minutes) must be the same.
 # Debian's packages and the programs of other people's modules are taken over;
 # our own programs are built again.
 set -eu
@@ -19,18 +20,23 @@ for p in containerd containerd-shim-runc-v2 dockerd; do
 	cp -p "$build/$arch/bin/$p" "$second/$arch/bin/"
 	cp -p "$build/$arch/stamps/program $p" "$second/$arch/stamps/"
 done
-$sudo "$build/forge" -build "$second" -arch "$arch" -version "$version" build >/dev/null
+forge="$sudo $build/forge -arch $arch -version $version -keys ${KEYS:-keys}"
+$forge -build "$second" build >/dev/null
+for folder in "$build" "$second"; do
+	$forge -build "$folder" -as-is -arches "$arch" -out "$folder/repro" release >/dev/null
+done
 
 same=0 differ=0
-for file in "$second/$arch"/images/*.json "$second/$arch"/os.img "$second/$arch"/initrd.img "$second/$arch"/roster.iso "$second/$arch"/bin/*; do
-	name=${file#"$second/$arch/"}
-	if cmp -s "$file" "$build/$arch/$name"; then
+for file in "$second/$arch"/images/*.json "$second/$arch"/os.img "$second/$arch"/initrd.img "$second/$arch"/roster.iso "$second/$arch"/bin/* \
+	"$second/$arch"/release.json "$second/$arch"/release.sig "$second"/repro/*/oci/index.json "$second"/repro/*/SHA256SUMS; do
+	name=${file#"$second/"}
+	if cmp -s "$file" "$build/$name"; then
 		same=$((same + 1))
 	else
 		differ=$((differ + 1))
 		echo "not the same in two builds: $name"
 	fi
 done
-$sudo rm -rf "$second"
+$sudo rm -rf "$second" "$build/repro"
 echo "reproducible: $same passed, $differ failed"
 [ "$differ" = 0 ] && [ "$same" -gt 0 ]

@@ -27,10 +27,14 @@ type forge struct {
 	version string
 	dense   bool
 	overlay string // folder put over the OS image; "": none
-	top     string // the source tree, absolute
-	build   string // absolute
-	shared  string // build/<arch>: programs, layers, images
-	dir     string // build/<arch>[-<flavour>]: kernel, OS image, initrd, ISO
+	keys    string // folder of the key pair
+
+	released bool // this build is for a release
+
+	top    string // the source tree, absolute
+	build  string // absolute
+	shared string // build/<arch>: programs, layers, images
+	dir    string // build/<arch>[-<flavour>]: kernel, OS image, initrd, ISO
 
 	read []*recipe // what recipes found
 }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/rosteros/ros/internal/release"
 )
 
 // isoLabel is how stage 1 finds the medium it booted from.
@@ -25,18 +27,26 @@ var grubModules = []string{
 // and UEFI.
 func (f *forge) iso() error {
 	key := []any{forgeFormat, f.arch, grubModules, grubConfig}
+	files := []string{f.relFile(manifestFile), f.relFile(signatureFile)}
 	for _, name := range []string{"vmlinuz", "initrd.img", "boot.json", "os.img"} {
-		h, err := fileHash(f.osFile(name))
+		files = append(files, f.osFile(name))
+	}
+	for _, file := range files {
+		h, err := fileHash(file)
 		if err != nil {
 			return err
 		}
 		key = append(key, h)
 	}
-	return f.once(f.dir, "ISO", hash(key...), f.packISO)
+	name := "ISO"
+	if f.released {
+		name = "release ISO"
+	}
+	return f.once(f.dir, name, hash(key...), f.packISO)
 }
 
 func (f *forge) packISO() error {
-	tree := f.osFile("iso")
+	tree := f.relFile("iso")
 	if err := os.RemoveAll(tree); err != nil {
 		return err
 	}
@@ -44,12 +54,15 @@ func (f *forge) packISO() error {
 	if err != nil {
 		return err
 	}
-	for from, to := range map[string]string{"vmlinuz": "boot/vmlinuz", "initrd.img": "boot/initrd.img", "os.img": "roster/os.img"} {
+	for from, to := range map[string]string{
+		f.osFile("vmlinuz"): "boot/vmlinuz", f.osFile("initrd.img"): "boot/initrd.img", f.osFile("os.img"): "roster/os.img",
+		f.relFile(manifestFile): release.MediumManifest, f.relFile(signatureFile): release.MediumSignature,
+	} {
 		to = filepath.Join(tree, to)
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return err
 		}
-		if err := os.Link(f.osFile(from), to); err != nil {
+		if err := os.Link(from, to); err != nil {
 			return err
 		}
 	}
@@ -115,7 +128,7 @@ func (f *forge) biosImage(tree string) error {
 // puts the EFI image behind the file system, so that a stick shows firmware a
 // real EFI partition; El Torito points at the same bytes.
 func (f *forge) xorriso(tree string) []string {
-	args := []string{"xorriso", "-as", "mkisofs", "-quiet", "-o", f.osFile("roster.iso"), "-V", isoLabel, "-J", "-r",
+	args := []string{"xorriso", "-as", "mkisofs", "-quiet", "-o", f.relFile("roster.iso"), "-V", isoLabel, "-J", "-r",
 		"--modification-date=2025010100000000", "-partition_offset", "16", "-appended_part_as_gpt",
 		"-append_partition", "2", "0xef", filepath.Join(tree, "boot/grub/efi.img")}
 	if f.arch.BIOS {

@@ -16,19 +16,24 @@ func (f *forge) kernelDir() string { return filepath.Join(f.dir, "kernel") }
 // kernel extracts Debian's kernel: vmlinuz and its modules; of the flavour vm
 // without those of images/kernel/left-out.txt.
 func (f *forge) kernel() error {
-	debs, err := f.resolved(&recipe{folder: "kernel-" + f.flavour, Packages: []string{f.arch.Kernel[f.flavour]}})
+	debs, err := f.kernelDebs()
 	if err != nil {
 		return err
 	}
-	debs = slices.DeleteFunc(debs, func(d deb) bool {
-		return !strings.HasPrefix(d.Package, "linux-image-") && !strings.HasPrefix(d.Package, "linux-modules-")
-	})
 	list := filepath.Join(f.top, "images/kernel/left-out.txt")
 	listed, err := fileHash(list)
 	if err != nil {
 		return err
 	}
 	return f.once(f.dir, "kernel", hash(debs, listed, forgeFormat), func() error { return f.unpackKernel(debs, list) })
+}
+
+// kernelDebs are the packages of the kernel itself, without what it asks for.
+func (f *forge) kernelDebs() ([]deb, error) {
+	debs, err := f.resolved(&recipe{folder: "kernel-" + f.flavour, Packages: []string{f.arch.Kernel[f.flavour]}})
+	return slices.DeleteFunc(debs, func(d deb) bool {
+		return !strings.HasPrefix(d.Package, "linux-image-") && !strings.HasPrefix(d.Package, "linux-modules-")
+	}), err
 }
 
 func (f *forge) unpackKernel(debs []deb, list string) error {

@@ -8,11 +8,13 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 )
@@ -22,6 +24,9 @@ const usage = `usage: forge [flags] VERB
   build      everything: programs, images, OS image, initrd, ISO
   programs   only our programs, containerd and dockerd
   images     only the service images
+  keys       a key pair for signing releases, in cosign's format
+  pack       the OS image as it travels in a release, of what was built
+  release    builds for every architecture of -arches, and the release of them
   sizes      what every image, layer and binary weighs
 
 flags:
@@ -51,6 +56,10 @@ func run(args []string, out io.Writer) error {
 	version := flags.String("version", "v0.0.0-dev", "version of the OS image")
 	dense := flags.Bool("dense", false, "compress as for a release (slow) instead of fast")
 	overlay := flags.String("overlay", "", "folder whose files go over those of the OS image: a program of your own, a key, a default")
+	keys := flags.String("keys", "keys", "folder with the key pair that signs releases; its public keys go into the OS image")
+	archList := flags.String("arches", strings.Join(archNames(), " "), "architectures of a release")
+	releases := flags.String("out", "", "folder for releases (default: release in the build folder)")
+	asIs := flags.Bool("as-is", false, "let the OS image of a release travel as it is: quick to make, for tests")
 	buildDir := flags.String("build", "build", "folder for everything that is made")
 	if err := flags.Parse(args); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
@@ -66,18 +75,45 @@ func run(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	f.overlay = *overlay
+	f.overlay, f.keys = *overlay, *keys
 	switch flags.Arg(0) {
 	case "build":
-		return f.steps(f.programs, f.images, f.kernel, f.grub, f.osImage, f.initrd, f.iso)
+		return f.steps(f.programs, f.images, f.kernel, f.grub, f.osImage, f.initrd, f.manifest, f.iso)
 	case "programs":
 		return f.steps(f.programs)
 	case "images":
 		return f.steps(f.programs, f.images)
+	case "keys":
+		return f.makeKeys()
+	case "pack":
+		return f.steps(f.pack)
+	case "release":
+		return runRelease(f, strings.Fields(*archList), cmp.Or(*releases, filepath.Join(f.build, "release")), *asIs)
 	case "sizes":
 		return f.sizes()
 	default:
 		flags.Usage()
 		return fmt.Errorf("%w: no verb %q", errUsage, flags.Arg(0))
 	}
+}
+
+// runRelease makes a build like f for each architecture.
+func runRelease(f *forge, names []string, top string, asIs bool) error {
+	var builds []*forge
+	for _, name := range names {
+		arch, ok := arches[name]
+		if !ok {
+			return fmt.Errorf("%w: no architecture %q; there are: %s", errUsage, name, strings.Join(archNames(), ", "))
+		}
+		b, err := newForge(f.out, arch, f.flavour, f.version, f.dense, f.build)
+		if err != nil {
+			return err
+		}
+		b.overlay, b.keys = f.overlay, f.keys
+		builds = append(builds, b)
+	}
+	if len(builds) == 0 {
+		return fmt.Errorf("%w: -arches names none", errUsage)
+	}
+	return makeRelease(builds, top, asIs)
 }

@@ -11,15 +11,9 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
-)
 
-// release is /usr/lib/ros/release.json of the OS image.
-type release struct {
-	Version string `json:"version"`
-	Arch    string `json:"arch"`
-	Flavour string `json:"flavour"`
-	Kernel  string `json:"kernel"`
-}
+	"github.com/rosteros/ros/internal/release"
+)
 
 func (f *forge) osFile(name string) string { return filepath.Join(f.dir, name) }
 
@@ -75,7 +69,11 @@ func (f *forge) osImage() error {
 		return err
 	}
 	parts = append(parts, f.overlayPart()...)
-	key := []any{f.version, f.dense, forgeFormat, f.arch.Name, runtime.Version()}
+	keys, err := f.trustedKeys()
+	if err != nil {
+		return err
+	}
+	key := []any{f.version, f.dense, forgeFormat, f.arch.Name, runtime.Version(), floor, keys}
 	for _, p := range parts {
 		h, err := f.partHash(p)
 		if err != nil {
@@ -86,6 +84,9 @@ func (f *forge) osImage() error {
 	return f.once(f.dir, "OS image", hash(key...), func() error {
 		tree := f.osFile("tree")
 		if err := f.assemble(tree, parts); err != nil {
+			return err
+		}
+		if err := writeKeys(tree, keys); err != nil {
 			return err
 		}
 		return f.seal(tree)
@@ -134,15 +135,30 @@ func (f *forge) assemble(tree string, parts []osPart) error {
 	if err := os.MkdirAll(filepath.Join(tree, "usr/lib64"), 0o755); err != nil {
 		return err
 	}
-	kernel, err := f.kernelVersion()
+	r, err := f.running()
 	if err != nil {
 		return err
 	}
-	text, err := json.MarshalIndent(release{f.version, f.arch.Name, f.flavour, kernel}, "", "  ")
+	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(tree, "usr/lib/ros/release.json"), append(text, '\n'), 0o644)
+	return os.WriteFile(filepath.Join(tree, release.RunningFile), append(text, '\n'), 0o644)
+}
+
+// writeKeys puts the public keys into the tree, as files of root whoever made
+// them.
+func writeKeys(tree string, keys map[string][]byte) error {
+	for name, text := range keys {
+		to := filepath.Join(tree, release.KeysDir, name)
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return err
+		}
+		if err := writeIfNew(to, text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // linkTree links a file or a folder. seen maps content and metadata to the
@@ -224,9 +240,7 @@ func (f *forge) seal(tree string) error {
 	}
 	boot := bootInfo{
 		Kernel: "vmlinuz", Initrd: "initrd.img", OSImage: "os.img", ISO: "roster.iso", RootHash: string(m[1]), HashOffset: offset,
-		// Huge pages only for those who ask (madvise): given to all, they double
-		// what small daemons take.
-		Cmdline: fmt.Sprintf("ros.image=LABEL=%s:/roster/os.img ros.slot=iso ros.roothash=%s ros.hashoffset=%d transparent_hugepage=madvise", isoLabel, m[1], offset),
+		Cmdline: fmt.Sprintf("ros.image=LABEL=%s:/roster/os.img ros.slot=iso ros.roothash=%s ros.hashoffset=%d %s", isoLabel, m[1], offset, kernelSettings),
 		Console: f.arch.Console,
 	}
 	text, err := json.MarshalIndent(boot, "", "  ")
@@ -235,6 +249,10 @@ func (f *forge) seal(tree string) error {
 	}
 	return os.WriteFile(f.osFile("boot.json"), append(text, '\n'), 0o644)
 }
+
+// kernelSettings are those of every boot. Huge pages only for those who ask
+// (madvise): given to all, they double what small daemons take.
+const kernelSettings = "transparent_hugepage=madvise"
 
 // bootInfo is boot.json: what a boot loader, or QEMU in its place, must know.
 type bootInfo struct {

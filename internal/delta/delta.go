@@ -8,8 +8,8 @@
 // that the slot has already is left alone, and what is missing is fetched.
 //
 // On its way an image is packed: a row of zstd frames, each of which can be
-// fetched and unpacked alone, and an index of them (index.go). Docs decision
-// 12 says why. Where the bytes come from is for the caller.
+// fetched and unpacked alone, and an index of them (index.go). Decision 13
+// says why. Where the bytes come from is for the caller.
 package delta
 
 import (

@@ -169,8 +169,8 @@ func TestWriteDamaged(t *testing.T) {
 }
 
 func TestWriteRefusesIndex(t *testing.T) {
-	_, target := releasetest.Seal(releasetest.Content(1, 700))
-	dictionary := delta.Span{Offset: 0, Size: 256 * block}
+	_, target := releasetest.Seal(releasetest.Content(1, 350))
+	dictionary := delta.Span{Offset: 0, Size: 128 * block}
 	good := func() delta.Index {
 		index := delta.Split(target, dictionary)
 		for i := range index.Frames {
@@ -185,11 +185,11 @@ func TestWriteRefusesIndex(t *testing.T) {
 	}{
 		{"empty", func(x *delta.Index) { x.Frames = nil }, "0 frames"},
 		{"too many plain ones", func(x *delta.Index) { x.Plain = 99 }, "99 plain ones of 4 frames"},
-		{"a hole", func(x *delta.Index) { x.Frames[2].Offset += block }, "a frame at 1052672, want one at 1048576"},
-		{"an end too early", func(x *delta.Index) { x.Frames[1].Size -= block }, "frames for 2895872 bytes of 2899968"},
+		{"a hole", func(x *delta.Index) { x.Frames[2].Offset += block }, "a frame at 528384, want one at 524288"},
+		{"an end too early", func(x *delta.Index) { x.Frames[1].Size -= block }, "frames for 1449984 bytes of 1454080"},
 		{"a frame of odd size", func(x *delta.Index) { x.Frames[0].Size = 5 }, "a frame {Offset:0 Size:5 Packed:100}"},
-		{"a frame of no size", func(x *delta.Index) { x.Frames[3].Packed = 0 }, "a frame {Offset:2097152 Size:770048 Packed:0}"},
-		{"stored, but of other sizes", func(x *delta.Index) { x.Stored, x.Plain = true, 4 }, "a frame {Offset:0 Size:1048576 Packed:100}"},
+		{"a frame of no size", func(x *delta.Index) { x.Frames[3].Packed = 0 }, "a frame {Offset:1048576 Size:385024 Packed:0}"},
+		{"stored, but of other sizes", func(x *delta.Index) { x.Stored, x.Plain = true, 4 }, "a frame {Offset:0 Size:524288 Packed:100}"},
 		{"a dictionary behind the tree", func(x *delta.Index) { x.Plain = 4 }, "4 plain ones of 4 frames, 2 of them behind the dictionary"},
 		{"out of order", func(x *delta.Index) { x.Frames[0], x.Frames[1] = x.Frames[1], x.Frames[0] }, "2 plain ones of 4 frames, 3 of them behind the dictionary"},
 	} {

@@ -35,7 +35,7 @@ const (
 	blockSize = 4096
 	// FrameSize is how much of an image goes into one frame: small enough that one
 	// changed file does not fetch much else, large enough to compress well.
-	FrameSize = 1 << 20
+	FrameSize = 512 << 10
 	// storedSize is that of an image that is not packed: nothing is lost by small
 	// ones but the size of a request.
 	storedSize = 64 << 10

@@ -6,7 +6,8 @@
 // callers read parts of them: whoever has read a whole one checks it. Nothing
 // is written, and nothing is pushed. Copy goes on where a connection broke.
 //
-// What the content means is for the callers.
+// What the content means is for the callers. Decision 14 says why no library
+// for registries is used.
 package repository
 
 import (

@@ -65,7 +65,7 @@ func oursFrom(build qemu.Build, out string) (*system, error) {
 	if err := build.StateDisk(s.disk, 4096, tree); err != nil {
 		return nil, err
 	}
-	for path, size := range map[string]*int64{sys.Kernel: &s.sizes.Kernel, sys.Initrd: &s.sizes.Initrd, sys.OSImage + ".zst": &s.sizes.Image} {
+	for path, size := range map[string]*int64{sys.Kernel: &s.sizes.Kernel, sys.Initrd: &s.sizes.Initrd, sys.OSImage + ".packed": &s.sizes.Image} {
 		info, err := os.Stat(path)
 		if err != nil {
 			return nil, fmt.Errorf("cannot know the size of the download (`make download` makes it): %w", err)
