@@ -43,12 +43,18 @@ type enabler struct {
 	files      *serviceFiles
 	supervisor *supervise.Supervisor
 	images     *imagestore.Store
-	engine     *docker.Runtime
+	engine     engineImages
 	store      catalog.Store
 	fetch      func(ctx context.Context, address string) ([]byte, error)
 	log        *slog.Logger
 
 	mu sync.Mutex // one at a time
+}
+
+// engineImages are those of the user's engine; a *docker.Runtime.
+type engineImages interface {
+	Image(ctx context.Context, name string) (pin string, err error)
+	Pull(ctx context.Context, name, platform string, login docker.Login, say func(docker.Step)) (pin string, err error)
 }
 
 type sayer = func(control.ImageStep)

@@ -20,6 +20,7 @@ var core = map[string][]scenario{
 	"amd64": {
 		{"bios", biosBoot},
 		{"state-disk", stateDisk}, // uefi, bad-input
+		{"enable", enableFromURL}, // network, cut-off
 		{"config", configured},
 		{"config-drive", configDrive},
 		{"small", smallMemory},

@@ -16,6 +16,8 @@
 //	amd64/state-disk/uefi       the ISO, from UEFI, with a state disk: reboot (a second boot)
 //	                            and what it must keep, power button and e2fsck; its disk goes to
 //	amd64/state-disk/bad-input  bad service files and a cut-off containerd database on it
+//	amd64/enable                a Compose project from an address: enabled, updated, the engine killed; then
+//	                            a second boot from the same disk that cannot reach anything
 //	amd64/small                 512 MB of memory, and a state disk that cannot be mounted: RAM
 //	amd64/no-network            no network card: login prompt, docker
 //	amd64/flipped               one byte of the OS image is wrong: rescue
