@@ -17,7 +17,7 @@ sudo   := $(if $(filter 0,$(shell id -u)),,sudo -E env "PATH=$(PATH)")
 forge   = $(sudo) $(ROS_BUILD)/forge -build $(ROS_BUILD) -arch $(ARCH) -flavour $(FLAVOUR) -version $(VERSION) -keys $(KEYS) $(if $(DENSE),-dense)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build iso keys release download sizes tools root forge test test-unit test-cosign test-repro test-vm test-all lint bench clean update generate
+.PHONY: help run build iso disks keys release download sizes tools root forge test test-unit test-cosign test-repro test-vm test-all lint bench clean update generate
 
 ##@ Every day
 run: build ## Boot the ISO in QEMU on this terminal; ARCH=arm64, FLAVOUR=metal, FIRMWARE=uefi
@@ -41,6 +41,10 @@ build: tools root forge ## Build programs, images, OS image, initrd and ISO for 
 
 iso: build ## The same; tells where the ISO is
 	@ls -lh $(out)/roster.iso
+
+disks: build ## Disk images with Roster installed: raw, qcow2, vmdk
+	@$(forge) disks
+	@ls -lhs $(out)/roster.raw $(out)/roster.qcow2 $(out)/roster.vmdk
 
 keys: forge ## A key pair that signs releases, in KEYS (default keys/); COSIGN_PASSWORD seals it
 	@$(ROS_BUILD)/forge -build $(ROS_BUILD) -keys $(KEYS) keys

@@ -24,6 +24,7 @@ const usage = `usage: forge [flags] VERB
   build      everything: programs, images, OS image, initrd, ISO
   programs   only our programs, containerd and dockerd
   images     only the service images
+  disks      disk images with Roster installed (raw, qcow2, vmdk), of what was built
   keys       a key pair for signing releases, in cosign's format
   pack       the OS image as it travels in a release, of what was built
   release    builds for every architecture of -arches, and the release of them
@@ -83,6 +84,8 @@ func run(args []string, out io.Writer) error {
 		return f.steps(f.programs)
 	case "images":
 		return f.steps(f.programs, f.images)
+	case "disks":
+		return f.steps(f.disks)
 	case "keys":
 		return f.makeKeys()
 	case "pack":

@@ -67,11 +67,12 @@ func (f *forge) releaseTag() string {
 
 // publish puts what one architecture has for download into the folder.
 func (f *forge) publish(dir string) error {
-	if err := f.iso(); err != nil {
+	if err := errors.Join(f.iso(), f.disks()); err != nil {
 		return err
 	}
 	for from, suffix := range map[string]string{
 		f.relFile("roster.iso"): ".iso", f.osFile("vmlinuz"): ".vmlinuz", f.osFile(sbomFile): ".spdx.json",
+		f.diskFile("raw.zst"): ".raw.zst", f.diskFile("qcow2"): ".qcow2", f.diskFile("vmdk"): ".vmdk",
 	} {
 		if err := relinkFile(from, f.published(dir, suffix)); err != nil {
 			return err
