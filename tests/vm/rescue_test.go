@@ -31,7 +31,7 @@ func rescued(t *testing.T, l lab) {
 	g.step(t, "console", func(t *testing.T) {
 		g.expectRescue(t, "phase rescue")
 		g.awaitLine(t, `rescue: eth0 has the address 10\.0\.2\.15`)
-		g.awaitLine(t, `rescue: ssh on port 22 as root or rancher, 1 keys; host keys made for this time`)
+		g.awaitLine(t, `rescue: ssh on port 22 as root or rancher; keys: 1; host keys: made for this time`)
 	})
 	g.step(t, "ssh", func(t *testing.T) {
 		g.logIn(t)
