@@ -38,8 +38,9 @@ func (r *Release) layer(name string) (ocispec.Descriptor, error) {
 	return ocispec.Descriptor{}, errors.New("the release does not carry it")
 }
 
-// Part writes a part other than the OS image to w, checked against its digest.
-// On an error what w got is of no use. With a cache folder a download that broke off
+// Part writes a part to w, checked against its digest; the OS image only where
+// it travels as it is, as on a live medium: WriteImage is for all places. On an
+// error what w got is of no use. With a cache folder a download that broke off
 // goes on there, even after a reboot.
 func (r *Release) Part(ctx context.Context, name string, w io.Writer, progress Progress) error {
 	if err := r.part(ctx, name, w, progress); err != nil {
@@ -49,14 +50,14 @@ func (r *Release) Part(ctx context.Context, name string, w io.Writer, progress P
 }
 
 func (r *Release) part(ctx context.Context, name string, w io.Writer, progress Progress) error {
-	if name == Image {
-		return errors.New("internal error: an OS image comes by WriteImage")
-	}
 	l, err := r.layer(name)
 	if err != nil {
 		return err
 	}
-	if r.cache == "" {
+	if l.MediaType == mediaTypePacked {
+		return errors.New("internal error: an OS image that is packed comes by WriteImage")
+	}
+	if name == Image || r.cache == "" { // a cache is for what is small
 		return r.stream(ctx, l, 0, digest.SHA256.Hash(), w, progress)
 	}
 	return r.cached(ctx, l, w, progress)
