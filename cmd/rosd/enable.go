@@ -48,7 +48,8 @@ type enabler struct {
 	fetch      func(ctx context.Context, address string) ([]byte, error)
 	log        *slog.Logger
 
-	mu sync.Mutex // one at a time
+	mu      sync.Mutex // one at a time
+	waiting []string   // what provision could not get, and why
 }
 
 // engineImages are those of the user's engine; a *docker.Runtime.
@@ -167,23 +168,11 @@ func (e *enabler) tryEnable(ctx context.Context, what string, say sayer) error {
 	case e.builtIn(what):
 		return e.begin(ctx, what, []string{what}, say)
 	}
-	found, err := e.prepare(ctx, what, false, say)
+	services, err := e.take(ctx, what, say)
 	if err != nil {
 		return err
 	}
-	if err := e.clash(found.kept.Services, ""); err != nil {
-		return err
-	}
-	if err := portsFree(found.services); err != nil {
-		return err
-	}
-	if err := e.pullAll(ctx, found, false, say); err != nil {
-		return err
-	}
-	if err := e.keep(found); err != nil {
-		return err
-	}
-	if err := e.begin(ctx, what, found.kept.Services, say); err != nil {
+	if err := e.begin(ctx, what, services, say); err != nil {
 		return errors.Join(err, e.store.Remove(what))
 	}
 	return nil

@@ -264,6 +264,39 @@ func TestEnableBuiltIn(t *testing.T) {
 	}
 }
 
+// A machine that boots for the first time has a config and nothing else.
+func TestProvision(t *testing.T) {
+	s := newStation(t)
+	s.fetchedFrom(t, "http://x/shop.yml")
+	if !s.provision(t.Context()) {
+		t.Error("nothing is missing, though nothing is there")
+	}
+	want := "rancher.services_include.http://x/shop.yml is not on the machine yet: cannot fetch the service file: http://x/shop.yml: file does not exist"
+	if diff := cmp.Diff([]string{want}, s.Warnings()); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+	s.site["http://x/shop.yml"] = shop
+	if s.provision(t.Context()) || len(s.Warnings()) > 0 {
+		t.Errorf("still missing: %v", s.Warnings())
+	}
+	for _, name := range []string{"db", "web"} {
+		if service, err := s.supervisor.Do(t.Context(), name, supervise.Up, supervise.Options{Wait: true}); err != nil || service.State != supervise.Running {
+			t.Errorf("%s is %s, %v", name, service.State, err)
+		}
+	}
+	if err := s.ask("delete", "http://x/shop.yml"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fetchedFrom writes a config that wants a service file.
+func (s *station) fetchedFrom(t *testing.T, key string) {
+	t.Helper()
+	if _, err := s.configs.Write(t.Context(), control.ConfigWrite{Text: []byte("#cloud-config\nrancher: {services_include: {" + key + ": true}}\n")}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestDiff(t *testing.T) {
 	split := func(s string) []string { return strings.Split(s, " ") }
 	if got, want := diff(split("a b c d"), split("a x c d e")), []string{"-b", "+x", "+e"}; !cmp.Equal(got, want) {

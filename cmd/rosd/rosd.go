@@ -56,6 +56,9 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	defer cancel()
 
 	files := newServiceFiles("/usr/lib/ros/os-services", "/var/lib/rancher/services", log)
+	if err := files.enabled.Recover(); err != nil {
+		log.Warn("cannot tidy the enabled services", "error", err)
+	}
 	tasks.Go(func() { files.read(true) }) // beside the config; both take their time on a slow machine
 
 	boot, err := bootlog.Read(bootlog.Path)
@@ -125,9 +128,11 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	srv := newServer(services, files, func() []string { return slices.Concat(configs.currentWarnings(), installs.warnings()) }, configs, log)
 	srv.Images, srv.Baked, srv.Preload = store, runtime.Baked(), loads.now
 	srv.EngineLog = engine.Log
-	srv.Catalog = &enabler{
+	enabling := &enabler{
 		configs: configs, files: files, supervisor: services, images: store, engine: engine, store: files.enabled.Store, log: log,
 	}
+	srv.Catalog, srv.Pending = enabling, enabling.Warnings
+	tasks.Go(func() { enabling.run(ctx) })
 	tasks.Go(func() { loads.run(ctx) })
 	tasks.Go(func() {
 		if err := srv.Serve(ctx, socket); err != nil {

@@ -253,6 +253,13 @@ func (f *serviceFiles) hashes() map[string]string {
 	return hashes
 }
 
+// seek looks again where the config's services are; a file may be kept by now.
+func (f *serviceFiles) seek(cfg *config.Config) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.from = sources(f.from.Dirs, cfg, f.enabled.file)
+}
+
 // sources are the places of services as the config adds to them.
 func sources(dirs []string, cfg *config.Config, enabled func(key string) string) compose.Sources {
 	from := compose.Sources{Dirs: dirs, Env: withDomain(apply.Variables(cfg))}

@@ -43,6 +43,7 @@ type Server struct {
 	Reload     func() control.Plan // reads the service files again
 	Config     Config              // what the machine should be
 	Catalog    Catalog             // service files of catalogs
+	Pending    func() []string     // what the config wants and the machine does not have yet; nil: nothing
 	EngineLog  Log                 // of services of scope user
 	OS         osupdate.Worker     // what touches disks and slots
 	Images     Images              // those that are not baked
@@ -154,6 +155,9 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 		if fault.Service == "" { // the others stand in the list of services
 			status.Warnings = append(status.Warnings, fault.Error)
 		}
+	}
+	if s.Pending != nil {
+		status.Warnings = append(status.Warnings, s.Pending()...)
 	}
 	status.Services = s.list()
 	s.answer(w, status)

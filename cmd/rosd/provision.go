@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rosteros/ros/internal/compose"
+	"github.com/rosteros/ros/internal/control"
+	"github.com/rosteros/ros/internal/supervise"
+)
+
+const (
+	// Between two tries to get what the config wants and the machine does not
+	// have yet; the time doubles from the first to the last.
+	firstFetch = 5 * time.Second
+	lastFetch  = 10 * time.Minute
+)
+
+// run gets what a config names that nobody has enabled by hand, as on a machine
+// that boots for the first time: service files of rancher.services_include, and
+// the images of services of the config. Nothing waits for it, and once it is
+// there it is there: later boots need no network.
+func (e *enabler) run(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-e.supervisor.Adopted():
+	}
+	changes, stop := e.supervisor.Events()
+	defer func() { stop() }()
+	delay := firstFetch
+	retry := time.NewTimer(delay)
+	defer retry.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case event, ok := <-changes:
+			if !ok { // we fell behind
+				stop()
+				changes, stop = e.supervisor.Events()
+				continue
+			}
+			if event.Type == "reload" || event.To == supervise.Failed {
+				delay = firstFetch
+				retry.Reset(delay)
+			}
+			continue
+		case <-retry.C:
+		}
+		if e.provision(ctx) {
+			delay = min(2*delay, lastFetch)
+			retry.Reset(delay)
+		}
+	}
+}
+
+// provision gets what is missing and says whether something still is.
+func (e *enabler) provision(ctx context.Context) (missing bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	quiet := func(control.ImageStep) {}
+	var wrong []string
+	fetched := false
+	for _, key := range e.wanted() {
+		if _, err := e.take(ctx, key, quiet); err != nil {
+			wrong = append(wrong, fmt.Sprintf("rancher.services_include.%s is not on the machine yet: %v", key, err))
+			continue
+		}
+		e.log.Info("took in a service file that the config wants", "key", key)
+		fetched = true
+	}
+	if fetched {
+		e.files.seek(e.configs.config())
+		w := servicesWork{files: e.files, supervisor: e.supervisor}
+		w.reread(ctx)
+		if err := errors.Join(w.errs...); err != nil {
+			e.log.Warn("services that were taken in", "error", err)
+		}
+	}
+	for _, s := range e.withoutImage(ctx) {
+		if _, err := e.pullOne(ctx, s, quiet); err != nil {
+			wrong = append(wrong, fmt.Sprintf("service %s has no image yet: %v", s.Name, err))
+			continue
+		}
+		e.log.Info("pulled an image that the config wants", "service", s.Name, "image", s.Image)
+		if _, err := e.supervisor.Do(ctx, s.Name, supervise.Up, supervise.Options{}); err != nil {
+			e.log.Warn("cannot start a service whose image is there now", "error", err)
+		}
+	}
+	for _, text := range wrong {
+		if !slices.Contains(e.waiting, text) {
+			e.log.Warn(text)
+		}
+	}
+	e.waiting = wrong
+	return len(wrong) > 0
+}
+
+// Warnings are what the config wants and the machine does not have yet.
+func (e *enabler) Warnings() []string {
+	if !e.mu.TryLock() {
+		return nil // it is being fetched right now
+	}
+	defer e.mu.Unlock()
+	return slices.Clone(e.waiting)
+}
+
+// wanted are the keys of rancher.services_include with nothing behind them.
+func (e *enabler) wanted() []string {
+	include := e.configs.config().Rancher.ServicesInclude
+	var keys []string
+	for _, key := range slices.Sorted(maps.Keys(include)) {
+		if include[key] && !filepath.IsAbs(key) && !e.builtIn(key) && e.files.enabled.file(key) == "" {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// take gets a service file and its images and keeps them; what they are for is
+// for the config to say.
+func (e *enabler) take(ctx context.Context, key string, say sayer) (services []string, err error) {
+	found, err := e.prepare(ctx, key, false, say)
+	if err == nil {
+		err = e.clash(found.kept.Services, "")
+	}
+	if err == nil {
+		err = portsFree(found.services)
+	}
+	if err == nil {
+		err = e.pullAll(ctx, found, false, say)
+	}
+	if err == nil {
+		err = e.keep(found)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return found.kept.Services, nil
+}
+
+// withoutImage are the services of operators that have failed and whose image is
+// not on the machine.
+func (e *enabler) withoutImage(ctx context.Context) []compose.Service {
+	var list []compose.Service
+	for _, now := range e.supervisor.Services() {
+		if now.State != supervise.Failed || strings.HasPrefix(now.Image, "ros/") || now.Image == "" {
+			continue
+		}
+		s := e.files.service(now.Name)
+		if s.Name == "" || e.builtIn(s.Name) || s.Scope == compose.ScopeUser && len(s.Engine) == 0 {
+			continue
+		}
+		if _, err := e.here(ctx, s); err != nil {
+			list = append(list, s)
+		}
+	}
+	return list
+}
