@@ -47,6 +47,7 @@ func (f *forge) osParts() ([]osPart, error) {
 	return append(parts,
 		osPart{filepath.Join(bin, "ros"), "usr/bin/ros"},
 		osPart{filepath.Join(f.top, "os-services"), "usr/lib/ros/os-services"},
+		osPart{filepath.Join(f.top, "catalog"), "usr/lib/ros/catalog"},
 		osPart{filepath.Join(f.kernelDir(), "usr/lib/modules"), "usr/lib/modules"}), nil
 }
 

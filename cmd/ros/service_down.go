@@ -74,5 +74,6 @@ func recreateFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "no-recreate", Usage: "leave alone what runs, also when it changed", Local: true},
 		&cli.BoolFlag{Name: "force-recreate", Usage: "recreate the container though nothing changed", Local: true},
 		&cli.BoolFlag{Name: "no-build", Usage: "no effect: nothing is built here", Local: true},
+		&cli.BoolFlag{Name: "d", Usage: "no effect: services never hold the terminal", Local: true},
 	}
 }

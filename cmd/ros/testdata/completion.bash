@@ -43,14 +43,14 @@ _ros_tree() {
         "ros service inspect") verbs="" flags="--help -h" values="" names="services" ;;
         "ros service stats") verbs="" flags="--no-stream --json --help -h" values="" names="services" ;;
         "ros service exec") verbs="" flags="--help -h" values="" names="services" ;;
-        "ros service up") verbs="" flags="--no-recreate --force-recreate --no-build --foreground --no-wait --help -h" values="" names="services" ;;
+        "ros service up") verbs="" flags="--no-recreate --force-recreate --no-build -d --foreground --no-wait --help -h" values="" names="services" ;;
         "ros service start") verbs="" flags="--foreground --no-wait --help -h" values="" names="services" ;;
         "ros service stop") verbs="" flags="--timeout -t --no-wait --help -h" values="--timeout -t" names="services" ;;
         "ros service restart") verbs="" flags="--timeout -t --no-wait --help -h" values="--timeout -t" names="services" ;;
         "ros service kill") verbs="" flags="--signal -s --help -h" values="--signal -s" names="services" ;;
         "ros service down") verbs="" flags="--timeout -t --help -h" values="--timeout -t" names="services" ;;
         "ros service rm") verbs="" flags="--force -f -v --help -h" values="" names="services" ;;
-        "ros service create") verbs="" flags="--no-recreate --force-recreate --no-build --help -h" values="" names="services" ;;
+        "ros service create") verbs="" flags="--no-recreate --force-recreate --no-build -d --help -h" values="" names="services" ;;
         "ros service enable") verbs="" flags="--help -h" values="" names="" ;;
         "ros service disable") verbs="" flags="--help -h" values="" names="" ;;
         "ros service delete") verbs="" flags="--help -h" values="" names="" ;;

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/rosteros/ros/internal/control"
+)
+
+var rancherRow = regexp.MustCompile("(?m)^\\| `(ros [^`]+)` \\| .* \\| `([A-Za-z]+)` \\|$")
+
+// Every command line of RancherOS's documentation is taken as it is written
+// there, and the test that is named for its effect exists.
+func TestRancherOSCommandLines(t *testing.T) {
+	text, err := os.ReadFile("../../docs/rancheros.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := rancherRow.FindAllStringSubmatch(string(text), -1)
+	if len(rows) < 30 || len(rows) != strings.Count(string(text), "\n| `ros ") {
+		t.Fatalf("%d rows of docs/rancheros.md can be read", len(rows))
+	}
+	tests := testNames(t, "../../cmd", "../../internal", "../../tests")
+	for _, row := range rows {
+		line, test := row[1], row[2]
+		rosd := machine()
+		rosd.services = append(rosd.services, control.Service{Name: "kernel-headers", Scope: "user", State: control.Running})
+		rosd.after = map[string]control.Service{
+			"kernel-headers": {Name: "kernel-headers", State: control.Stopped},
+			"udev-coldplug":  {Name: "udev-coldplug", State: control.Done},
+			"network":        {Name: "network", State: control.Healthy},
+			"ntp":            {Name: "ntp", State: control.Healthy},
+		}
+		rosd.steps = []control.ImageStep{{Text: "done"}, {Done: true}}
+		a := newApp(t, rosd)
+		a.uid = 0
+		var out, complaint strings.Builder
+		a.stdout, a.stderr = &out, &complaint
+		code := a.run(t.Context(), strings.Fields(line))
+		if gone := strings.Contains(line, "service build"); gone && code != 1 || !gone && code != 0 {
+			t.Errorf("%s ends with %d: %s", line, code, complaint.String())
+		}
+		if !tests[test] {
+			t.Errorf("%s: there is no test %s", line, test)
+		}
+	}
+}
+
+var testFunction = regexp.MustCompile(`(?m)^func ([A-Za-z]+)\(`)
+
+// testNames are the functions of all test files below some folders.
+func testNames(t *testing.T, dirs ...string) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	for _, dir := range dirs {
+		err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			for _, m := range testFunction.FindAllSubmatch(text, -1) {
+				names[string(m[1])] = true
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return names
+}
