@@ -20,7 +20,7 @@ forge   = $(sudo) $(ROS_BUILD)/forge -build $(ROS_BUILD) -arch $(ARCH) -flavour 
 .PHONY: help run build iso disks keys release download sizes tools root forge test test-unit test-cosign test-repro test-vm test-all lint bench clean update generate
 
 ##@ Every day
-run: build ## Boot the ISO in QEMU on this terminal; ARCH=arm64, FLAVOUR=metal, FIRMWARE=uefi
+run: build ## Boot the ISO in QEMU on this terminal; ARCH=arm64, FIRMWARE=uefi, DISK=FILE, BOOT=disk
 	@scripts/run.sh $(out)
 
 test: lint test-unit test-repro test-vm ## Prove it: lint, unit tests, two equal builds, VM tests

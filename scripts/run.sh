@@ -4,7 +4,9 @@
 #     scripts/run.sh OUT        OUT: the folder of the build, for example build/amd64
 #
 # The machine gets a seed disk (NoCloud: label cidata) with an ssh key made for
-# this tree, and no other disk: it runs in RAM. DISK=FILE attaches a qcow2 disk.
+# this tree, and no other disk: it runs in RAM. DISK=FILE attaches a qcow2 disk,
+# which is made (8 GiB, empty) if it is not there; BOOT=disk starts from that
+# disk, without the ISO.
 set -euo pipefail
 out=$1
 build=${ROS_BUILD:-build}
@@ -24,9 +26,15 @@ printf 'instance-id: roster-run\n' >"$seed/meta-data"
 port=${SSH_PORT:-2222}
 while (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
 
-options=(--arch "$ARCH" --iso "$out/roster.iso" --raw "$run/seed.iso" --ssh-port "$port" --dir "$run")
+# The disk comes first, so that it is /dev/vda.
+options=(--arch "$ARCH" --ssh-port "$port" --dir "$run")
+if [ -n "${DISK:-}" ]; then
+	[ -e "$DISK" ] || "$here/tool.sh" qemu-img create -q -f qcow2 "$DISK" 8G
+	options+=(--disk "$DISK")
+fi
+options+=(--raw "$run/seed.iso")
+[ "${BOOT:-}" = disk ] || options+=(--iso "$out/roster.iso")
 [ -z "${FIRMWARE:-}" ] || options+=(--firmware "$FIRMWARE")
-[ -z "${DISK:-}" ] || options+=(--disk "$DISK")
 [ -z "${MEMORY:-}" ] || options+=(--memory "$MEMORY")
 
 cat <<TEXT
