@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
-	"github.com/rosteros/ros/internal/blockdev"
 	"github.com/rosteros/ros/internal/bootloader"
-	"github.com/rosteros/ros/internal/cmdline"
 	"github.com/rosteros/ros/internal/osupdate"
-	"github.com/rosteros/ros/internal/slots"
 )
 
 // runArgs reads or replaces the operator's kernel arguments.
@@ -19,24 +15,18 @@ func runArgs(ctx context.Context, c call) (result any, err error) {
 	if err := c.decode(&o); err != nil {
 		return nil, err
 	}
-	line, err := os.ReadFile("/proc/cmdline")
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the kernel arguments: %w", err)
-	}
-	kernel := cmdline.Parse(string(line))
-	if slots.FromCmdline(kernel).Slot == "" {
-		return nil, errors.New("cannot edit the kernel's arguments: this machine was started from an ISO, whose boot menu cannot be written")
-	}
-	image, _ := kernel.Value("ros.image")
-	esp, note, err := bootloader.OpenESP(ctx, blockdev.Local(), image)
-	if note != "" {
-		c.events.Note("%s", note)
-	}
+	m, err := thisMachine(c)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, esp.Close()) }()
-	return changeArgs(esp, o)
+	err = m.with(ctx, func(loader bootloader.Loader) error {
+		result, err = changeArgs(loader, o)
+		return err
+	})
+	if errors.Is(err, errLive) {
+		err = errors.New("cannot edit the kernel's arguments: this machine was started from an ISO, whose boot menu cannot be written")
+	}
+	return result, err
 }
 
 // changeArgs does so on any boot loader.

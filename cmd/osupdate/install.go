@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -34,11 +33,10 @@ func runInstall(ctx context.Context, c call) (any, error) {
 	if err := c.decode(&o); err != nil {
 		return nil, err
 	}
-	line, err := os.ReadFile("/proc/cmdline")
+	kernel, err := readCmdline()
 	if err != nil {
-		return nil, fmt.Errorf("cannot install: %w", err)
+		return nil, err
 	}
-	kernel := cmdline.Parse(string(line))
 	machine := install.LocalMachine()
 	in := installer{
 		machine: machine, source: runningSource(kernel, machine.Medium), boot: install.BootDir,

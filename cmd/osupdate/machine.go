@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -16,7 +15,6 @@ import (
 	"github.com/rosteros/ros/internal/blockdev"
 	"github.com/rosteros/ros/internal/bootloader"
 	"github.com/rosteros/ros/internal/bootnote"
-	"github.com/rosteros/ros/internal/cmdline"
 	"github.com/rosteros/ros/internal/initctl"
 	"github.com/rosteros/ros/internal/slots"
 )
@@ -42,11 +40,10 @@ type machine struct {
 
 // thisMachine is the machine that this program runs on.
 func thisMachine(c call) (*machine, error) {
-	text, err := os.ReadFile("/proc/cmdline")
+	line, err := readCmdline()
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the kernel command line: %w", err)
+		return nil, err
 	}
-	line := cmdline.Parse(string(text))
 	image, _ := line.Value("ros.image")
 	image, _, _ = strings.Cut(image, ":")
 	host := blockdev.Local()

@@ -9,7 +9,6 @@ import (
 
 	"github.com/rosteros/ros/config"
 	"github.com/rosteros/ros/internal/blockdev"
-	"github.com/rosteros/ros/internal/cmdline"
 	"github.com/rosteros/ros/internal/configstore"
 	"github.com/rosteros/ros/internal/release"
 	"github.com/rosteros/ros/internal/signature"
@@ -23,11 +22,10 @@ const scratch = "/var/lib/rancher/os/download"
 // readConfig is the config as rosd reads it. What is wrong with it rosd tells;
 // here it counts as not said.
 func readConfig() (*config.Config, error) {
-	text, err := os.ReadFile("/proc/cmdline")
+	line, err := readCmdline()
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the kernel command line: %w", err)
+		return nil, err
 	}
-	line := cmdline.Parse(string(text))
 	files := config.Files{}
 	if !line.OnlyDefaults() {
 		store := configstore.New(configstore.Dir)
