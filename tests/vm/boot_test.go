@@ -43,6 +43,7 @@ var slow = map[string][]scenario{
 	"amd64": {
 		{"power-cut", powerCut},
 		{"reboots", reboots},
+		{"install-order", installsAlone},
 	},
 	"arm64": {
 		{"kills", isoKills},

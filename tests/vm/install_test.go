@@ -121,3 +121,53 @@ func (g *guest) typed(t *testing.T, command string, code int) string {
 	}
 	return out
 }
+
+// installsAlone is the ISO with an order to install on its seed disk. It turns
+// the power off when it is done; the disk starts alone; and with the medium
+// still in it does not install again.
+func installsAlone(t *testing.T, l lab) {
+	disk := filepath.Join(t.TempDir(), "installed.qcow2")
+	if err := l.build.BlankDisk(disk, 4096); err != nil {
+		t.Fatal(err)
+	}
+	seed := map[string]string{
+		"meta-data": "instance-id: test\nlocal-hostname: ordered\n",
+		"user-data": "#cloud-config\nssh_authorized_keys:\n- " + l.key.Authorized + "\nrancher:\n  install: {device: /dev/vda, poweroff: true}\n",
+	}
+	medium := qemu.Config{Firmware: l.firmwares()[0], ISO: l.system.ISO, Disks: []string{disk}, Restrict: true}
+	installed := t.Run("order", func(t *testing.T) {
+		g := l.startWith(t, medium, "cidata", seed)
+		g.expect(t, regexp.MustCompile(`ros: install: Roster \S+ is on /dev/vda`), bootPatience)
+		ctx, cancel := g.within(stepPatience)
+		defer cancel()
+		if err := g.Wait(ctx); err != nil {
+			t.Fatal(err)
+		}
+		g.scan(t)
+	})
+	if !installed {
+		t.Fatal("there is nothing on the disk to start")
+	}
+	t.Run("disk", func(t *testing.T) {
+		g := l.startAlone(t, qemu.Config{Firmware: l.firmwares()[0], Disks: []string{disk}, Restrict: true})
+		g.expect(t, loginPrompt, bootPatience)
+		g.logIn(t)
+		g.settle(t)
+		if name := g.sh(t, "hostname"); name != "ordered" {
+			t.Errorf("hostname is %q, want ordered", name)
+		}
+		if s := g.status(t); s.Slot != "A" || s.State != "disk /dev/vda6" {
+			t.Errorf("ros status: slot %q, state on %q, want A and the disk /dev/vda6", s.Slot, s.State)
+		}
+		g.powerOff(t)
+	})
+	t.Run("again", func(t *testing.T) {
+		g := l.startWith(t, medium, "cidata", seed)
+		g.expect(t, regexp.MustCompile(`ros: install: .*Roster is on it already`), bootPatience)
+		g.logIn(t)
+		if s := g.status(t); s.Slot != "iso" || !strings.Contains(strings.Join(s.Warnings, "\n"), "rancher.install: ") {
+			t.Errorf("ros status: slot %q, warnings %q", s.Slot, s.Warnings)
+		}
+		g.powerOff(t)
+	})
+}
