@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -36,7 +37,19 @@ func (r *Runtime) Start(ctx context.Context, svc compose.Service) (supervise.Tas
 	return t, nil
 }
 
-func (r *Runtime) start(ctx context.Context, svc compose.Service) (_ *task, err error) {
+func (r *Runtime) start(ctx context.Context, svc compose.Service) (*task, error) {
+	return r.startAs(ctx, svc, made{labels: map[string]string{labelService: svc.Name}})
+}
+
+// made is what differs between the container of a service and one that
+// somebody makes by hand.
+type made struct {
+	labels     map[string]string
+	extensions map[string]*anypb.Any
+	stdio      *stdio // nil: the log
+}
+
+func (r *Runtime) startAs(ctx context.Context, svc compose.Service, as made) (_ *task, err error) {
 	src, err := r.find(ctx, svc)
 	if err == nil {
 		err = r.open(ctx, svc.Name, &src)
@@ -71,7 +84,7 @@ func (r *Runtime) start(ctx context.Context, svc compose.Service) (_ *task, err 
 	if err != nil {
 		return nil, err
 	}
-	if err := r.createRecord(ctx, svc, src, spec, options, hash); err != nil {
+	if err := r.createRecord(ctx, svc, src, as, spec, options, hash); err != nil {
 		return nil, err
 	}
 	request := &tasksapi.CreateTaskRequest{
@@ -83,6 +96,9 @@ func (r *Runtime) start(ctx context.Context, svc compose.Service) (_ *task, err 
 	}
 	if !svc.TTY { // a terminal has one output
 		request.Stderr = request.Stdout
+	}
+	if as.stdio != nil {
+		request.Stdin, request.Stdout, request.Stderr = as.stdio.paths()
 	}
 	pid, err := r.createTask(ctx, request)
 	if err != nil {
@@ -110,7 +126,7 @@ func (r *Runtime) start(ctx context.Context, svc compose.Service) (_ *task, err 
 
 // createRecord writes the container record. A record of an earlier boot or
 // run is overwritten, which is one write to the disk instead of two.
-func (r *Runtime) createRecord(ctx context.Context, svc compose.Service, src source, spec *specs.Spec, options *anypb.Any, hash string) error {
+func (r *Runtime) createRecord(ctx context.Context, svc compose.Service, src source, as made, spec *specs.Spec, options *anypb.Any, hash string) error {
 	encoded, err := anyJSON("Spec", spec)
 	if err != nil {
 		return err
@@ -118,10 +134,12 @@ func (r *Runtime) createRecord(ctx context.Context, svc compose.Service, src sou
 	record := &containersapi.Container{
 		ID:      svc.Name,
 		Image:   svc.Image,
-		Labels:  map[string]string{labelService: svc.Name, labelHash: hash, labelFile: svc.File},
+		Labels:  map[string]string{labelHash: hash, labelFile: svc.File},
 		Runtime: &containersapi.Container_Runtime{Name: shimRuntime, Options: options},
 		Spec:    encoded,
 	}
+	maps.Copy(record.Labels, as.labels)
+	record.Extensions = as.extensions
 	if src.files.Key != "" {
 		record.Labels[imagestore.KeepLabel] = src.files.Key
 	}
@@ -129,7 +147,7 @@ func (r *Runtime) createRecord(ctx context.Context, svc compose.Service, src sou
 	if isAlreadyExists(err) {
 		_, err = r.containers.Update(ctx, &containersapi.UpdateContainerRequest{
 			Container:  record,
-			UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"labels", "spec", "image"}},
+			UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"labels", "spec", "image", "extensions"}},
 		})
 	}
 	return err

@@ -28,7 +28,7 @@ func (m *machine) withStore() (*imagestore.Store, *registry.Registry, string) {
 	}
 	m.t.Cleanup(func() { store.Close() })
 	_ = m.runtime.Close()
-	m.opts.Store, m.opts.RootsDir = store, filepath.Join(m.dir, "lasting")
+	m.opts.Store = store
 	if m.runtime, err = containers.New(m.opts); err != nil {
 		m.t.Fatal(err)
 	}

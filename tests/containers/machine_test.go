@@ -47,6 +47,7 @@ func newMachine(t *testing.T) *machine {
 		ImagesDir:    filepath.Join(dir, "images"),
 		LayersDir:    filepath.Join(dir, "layers"),
 		RunDir:       filepath.Join(dir, "roots"),
+		RootsDir:     filepath.Join(dir, "lasting"),
 		VolumesDir:   filepath.Join(dir, "volumes"),
 		InitPath:     filepath.Join(dir, "log"),
 		RuntimeRoot:  filepath.Join(dir, "oci"),
