@@ -127,7 +127,7 @@ func (f *forge) assemble(tree string, parts []osPart) error {
 	}
 	for name, to := range map[string]string{
 		"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64",
-		"usr/sbin/poweroff": "../bin/ros", "usr/sbin/reboot": "../bin/ros", "usr/sbin/halt": "../bin/ros", "usr/sbin/shutdown": "../bin/ros",
+		"usr/sbin/poweroff": "../bin/ros", "usr/sbin/reboot": "../bin/ros", "usr/sbin/halt": "../bin/ros", "usr/sbin/shutdown": "../bin/ros", "usr/bin/system-docker": "ros",
 	} {
 		if err := relink(to, filepath.Join(tree, name)); err != nil {
 			return err

@@ -47,6 +47,9 @@ func (a *app) run(ctx context.Context, argv []string) int {
 	if verb := a.powerVerb(name); verb != nil {
 		root = standalone(verb)
 	}
+	if name == systemDockerName {
+		root = standalone(a.systemDocker())
+	}
 	out := &output{to: a.stdout}
 	a.stdout = out
 	root.Writer, root.ErrWriter = out, a.stderr

@@ -99,6 +99,33 @@ func (c client) ask(ctx context.Context, method, path string, in, out any) error
 
 // open sends a request and returns the body of the answer.
 func (c client) open(ctx context.Context, method, path string, in any) (io.ReadCloser, error) {
+	return c.talk(ctx, method, path, in)
+}
+
+// talk is a connection after the headers of an answer: what follows is read
+// from it, and what the other side then waits for is written to it.
+type talk struct {
+	*bufio.Reader
+	conn net.Conn
+	stop func() bool
+}
+
+func (t *talk) Write(p []byte) (int, error) { return t.conn.Write(p) }
+
+// end tells the other side that nothing more will be written.
+func (t *talk) end() error {
+	if half, ok := t.conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+func (t *talk) Close() error {
+	t.stop()
+	return t.conn.Close()
+}
+
+func (c client) talk(ctx context.Context, method, path string, in any) (*talk, error) {
 	var payload []byte
 	if in != nil {
 		var err error
@@ -121,10 +148,10 @@ func (c client) open(ctx context.Context, method, path string, in any) (io.ReadC
 		}
 		return nil, err
 	}
-	return body, nil
+	return &talk{body, conn, stop}, nil
 }
 
-func converse(conn net.Conn, method, path string, payload []byte) (io.ReadCloser, error) {
+func converse(conn net.Conn, method, path string, payload []byte) (*bufio.Reader, error) {
 	var req bytes.Buffer
 	fmt.Fprintf(&req, "%s %s HTTP/1.0\r\nHost: rosd\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
 		method, path, len(payload), payload)
@@ -158,10 +185,7 @@ func converse(conn net.Conn, method, path string, payload []byte) (io.ReadCloser
 		}
 		return nil, &refusal{status, e.Message}
 	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{in, conn}, nil
+	return in, nil
 }
 
 // gone says whether err means that the other end went away while we talked.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -12,6 +13,7 @@ import (
 // what does not fit is the terminal's to wrap or the pipe's to keep.
 type table struct {
 	color bool
+	gap   int // between columns; 0: two
 	rows  []tableRow
 }
 
@@ -49,7 +51,7 @@ func (t *table) write(w io.Writer) {
 				cell = paint(cell)
 			}
 			line.WriteString(cell)
-			line.WriteString(strings.Repeat(" ", pad+2))
+			line.WriteString(strings.Repeat(" ", pad+cmp.Or(t.gap, 2)))
 		}
 		b.WriteString(strings.TrimRight(line.String(), " "))
 		b.WriteByte('\n')

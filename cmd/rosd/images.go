@@ -14,6 +14,7 @@ import (
 
 	"github.com/rosteros/ros/config"
 	"github.com/rosteros/ros/internal/apply"
+	"github.com/rosteros/ros/internal/containers"
 	"github.com/rosteros/ros/internal/imagestore"
 	"github.com/rosteros/ros/internal/preload"
 	"github.com/rosteros/ros/internal/supervise"
@@ -155,4 +156,21 @@ func (p *preloads) now(ctx context.Context, say func(line string)) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// tendRuns looks after containers that were made by hand before this rosd
+// started.
+func tendRuns(ctx context.Context, runtime *containers.Runtime, log *slog.Logger) {
+	const again = 5 * time.Second
+	for {
+		err := runtime.TendRuns(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		log.Warn("trying again", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(again):
+		}
+	}
 }

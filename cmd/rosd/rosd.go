@@ -36,15 +36,16 @@ import (
 )
 
 const (
-	cgroupRoot     = "/sys/fs/cgroup"
-	recordDir      = "/run/ros/services"
-	groupFile      = "/etc/group"
-	socketGroup    = "ros"
-	socketGroupID  = 1102 // of that group, should the file not say
-	volumesDir     = "/var/lib/rancher/volumes"
-	oemWait        = 3 * time.Second
-	applyBound     = 30 * time.Second // for one applier
-	initctlTimeout = 5 * time.Second
+	cgroupRoot        = "/sys/fs/cgroup"
+	recordDir         = "/run/ros/services"
+	groupFile         = "/etc/group"
+	socketGroup       = "ros"
+	socketGroupID     = 1102 // of that group, should the file not say
+	operatorsServices = "/var/lib/rancher/services"
+	volumesDir        = "/var/lib/rancher/volumes"
+	oemWait           = 3 * time.Second
+	applyBound        = 30 * time.Second // for one applier
+	initctlTimeout    = 5 * time.Second
 )
 
 // run is rosd from start to end. It returns nil when it was told to end.
@@ -55,7 +56,7 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	defer tasks.Wait()
 	defer cancel()
 
-	files := newServiceFiles("/usr/lib/ros/os-services", "/var/lib/rancher/services", log)
+	files := newServiceFiles("/usr/lib/ros/os-services", operatorsServices, log)
 	if err := files.enabled.Recover(); err != nil {
 		log.Warn("cannot tidy the enabled services", "error", err)
 	}
@@ -133,7 +134,9 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	}
 	srv.Catalog, srv.Pending = enabling, enabling.Warnings
 	tasks.Go(func() { enabling.run(ctx) })
+	srv.Containers, srv.Services = runtime, operatorsServices
 	tasks.Go(func() { loads.run(ctx) })
+	tasks.Go(func() { tendRuns(ctx, runtime, log) })
 	tasks.Go(func() {
 		if err := srv.Serve(ctx, socket); err != nil {
 			log.Error("rosd cannot be talked to any more", "error", err)

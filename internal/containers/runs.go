@@ -196,7 +196,7 @@ func (r *Runtime) RemoveRun(ctx context.Context, name string, force bool) error 
 			return fmt.Errorf("cannot remove %q: %w", name, err)
 		}
 	}
-	return r.Remove(ctx, name)
+	return r.Remove(ctx, compose.Service{Name: name})
 }
 
 // tend waits for the end of a container that was made by hand and writes down
@@ -210,7 +210,7 @@ func (r *Runtime) tend(t *task, remove bool) {
 	ctx, cancel := context.WithTimeout(r.ctx, cleanupTimeout)
 	defer cancel()
 	if remove {
-		if err := r.Remove(ctx, t.id); err != nil {
+		if err := r.Remove(ctx, compose.Service{Name: t.id}); err != nil {
 			r.opts.Log.Warn("cannot remove a container that has ended", "container", t.id, "error", err)
 		}
 		return
@@ -244,7 +244,7 @@ func (r *Runtime) TendRuns(ctx context.Context) error {
 		got, err := r.tasks.Get(ctx, &tasksapi.GetRequest{ContainerID: record.GetID()})
 		switch {
 		case isNotFound(err) && remove: // the machine went down under it
-			err = r.Remove(ctx, record.GetID())
+			err = r.Remove(ctx, compose.Service{Name: record.GetID()})
 		case isNotFound(err):
 			err = nil
 		case err == nil:

@@ -64,21 +64,3 @@ type ImageStep struct {
 	Done  bool        `json:"done,omitempty"`
 	Error string      `json:"error,omitempty"`
 }
-
-// Container is a container of the system containerd: a service's, or one that
-// was made by hand.
-type Container struct {
-	ID      string            `json:"id"` // 64 hex digits, made from the name
-	Name    string            `json:"name"`
-	Image   string            `json:"image"`
-	Command []string          `json:"command,omitempty"`
-	Labels  map[string]string `json:"labels,omitempty"`
-	Service bool              `json:"service"` // rosd keeps it running
-
-	State      State     `json:"state"`
-	Pid        int       `json:"pid,omitempty"`
-	ExitCode   *int      `json:"exit_code,omitempty"`
-	Created    time.Time `json:"created,omitzero"`
-	StartedAt  time.Time `json:"started_at,omitzero"`
-	FinishedAt time.Time `json:"finished_at,omitzero"`
-}

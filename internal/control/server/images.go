@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/rosteros/ros/internal/containers"
 	"github.com/rosteros/ros/internal/control"
 	"github.com/rosteros/ros/internal/images"
 	"github.com/rosteros/ros/internal/imagestore"
@@ -246,8 +247,8 @@ func takeOver(w http.ResponseWriter) (conn net.Conn, in *bufio.Reader, err error
 	return conn, both.Reader, nil
 }
 
-// missingImage says whether an error is that an image is not there.
-func missingImage(err error) bool {
-	var missing *imagestore.MissingError
-	return errors.As(err, &missing)
+// missing says whether an error is that an image or a container is not there.
+func missing(err error) bool {
+	var image *imagestore.MissingError
+	return errors.As(err, &image) || errors.Is(err, containers.ErrNoContainer)
 }

@@ -69,17 +69,22 @@ func (s *Server) stats(w http.ResponseWriter, _ *http.Request) {
 		if dir == "" {
 			continue
 		}
-		list = append(list, control.Stats{
-			Service: service.Name, Scope: service.Scope,
-			CPUMicroseconds: field(dir, "cpu.stat", "usage_usec"),
-			Memory:          number(dir, "memory.current"),
-			MemoryLimit:     number(dir, "memory.max"),
-			Pids:            number(dir, "pids.current"),
-			ReadBytes:       sum(dir, "io.stat", "rbytes="),
-			WrittenBytes:    sum(dir, "io.stat", "wbytes="),
-		})
+		list = append(list, counted(dir, service.Name, service.Scope))
 	}
 	s.answer(w, list)
+}
+
+// counted is what the kernel counts in a cgroup.
+func counted(dir, name string, scope compose.Scope) control.Stats {
+	return control.Stats{
+		Service: name, Scope: scope,
+		CPUMicroseconds: field(dir, "cpu.stat", "usage_usec"),
+		Memory:          number(dir, "memory.current"),
+		MemoryLimit:     number(dir, "memory.max"),
+		Pids:            number(dir, "pids.current"),
+		ReadBytes:       sum(dir, "io.stat", "rbytes="),
+		WrittenBytes:    sum(dir, "io.stat", "wbytes="),
+	}
 }
 
 func number(dir, name string) int64 {

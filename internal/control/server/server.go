@@ -49,6 +49,8 @@ type Server struct {
 	Images     Images              // those that are not baked
 	Baked      images.Catalogue    // those that are
 	Preload    func(ctx context.Context, say func(line string)) error
+	Containers Containers
+	Services   string // folder of the operator's service files
 	Cgroups    string // folder with a cgroup per service
 	Log        *slog.Logger
 }
@@ -140,6 +142,7 @@ func (s *Server) Handler() http.Handler {
 	s.imageRoutes(mux)
 	s.catalogRoutes(mux)
 	s.engineRoutes(mux)
+	s.containerRoutes(mux)
 	s.osRoutes(mux)
 	return jsonErrors(mux)
 }
@@ -285,7 +288,7 @@ func (s *Server) refuse(w http.ResponseWriter, err error) {
 	var refused *supervise.RefusedError
 	var conflict *configstore.ConflictError
 	switch {
-	case errors.As(err, &unknown), missingImage(err):
+	case errors.As(err, &unknown), missing(err):
 		s.answerError(w, http.StatusNotFound, err)
 	case errors.As(err, &refused), errors.As(err, &conflict):
 		s.answerError(w, http.StatusConflict, err)
