@@ -118,7 +118,7 @@ func TestRunningContainerKeepsItsImage(t *testing.T) {
 	m.until("it reads its own file", func() bool { return strings.Contains(m.read("keeps.log"), "first\n") })
 	_ = task.Signal(t.Context(), "SIGKILL", true)
 	m.ended(task)
-	if err := m.runtime.Remove(t.Context(), "keeps"); err != nil {
+	if err := m.runtime.Remove(t.Context(), svc); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := m.runtime.Start(t.Context(), svc); err == nil || !strings.Contains(err.Error(), "is not on this machine") {
