@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -67,6 +69,7 @@ Without -d there is no log: the output comes here.`,
 			list("cap-drop", "", "without a `CAPABILITY`"),
 			list("security-opt", "", "with an `OPTION`, as in a service file"),
 			yes("read-only", "", "the root file system cannot be written"),
+			list("ulimit", "", "with a `NAME=SOFT[:HARD]`"),
 			text("memory", "m", "at most so many `BYTES`"),
 			text("pull", "", "`POLICY`: missing, always or never"),
 		},
@@ -97,10 +100,16 @@ func (a *app) runContainer(ctx context.Context, cmd *cli.Command) error {
 	if name == "" {
 		name = "run-" + strings.ToLower(rand.Text()[:8])
 	}
-	file, err := json.Marshal(map[string]any{"services": map[string]any{name: a.runFile(cmd, args)}})
+	described, err := a.runFile(cmd, args)
 	if err != nil {
 		return err
 	}
+	file, err := json.Marshal(map[string]any{"services": map[string]any{name: described}})
+	if err != nil {
+		return err
+	}
+	// In a service file a dollar sign begins a variable, for docker it does not.
+	file = bytes.ReplaceAll(file, []byte("$"), []byte("$$"))
 	q := control.Run{File: file, Attach: !detach, Input: input && !detach, Remove: cmd.Bool("rm"), Service: service}
 	if !detach {
 		t, err := a.daemon().talk(ctx, "POST", "/v1/containers", q)
@@ -118,7 +127,7 @@ func (a *app) runContainer(ctx context.Context, cmd *cli.Command) error {
 }
 
 // runFile says what docker's flags say in a service file's words.
-func (a *app) runFile(cmd *cli.Command, args []string) map[string]any {
+func (a *app) runFile(cmd *cli.Command, args []string) (map[string]any, error) {
 	f := map[string]any{"image": args[0]}
 	ros := map[string]any{"scope": "system"}
 	f["x-ros"] = ros
@@ -158,7 +167,24 @@ func (a *app) runFile(cmd *cli.Command, args []string) map[string]any {
 		f["privileged"] = true
 		ros["privileged-reason"] = "system-docker run --privileged"
 	}
-	return f
+	limits := map[string]any{}
+	for _, v := range cmd.StringSlice("ulimit") {
+		name, values, _ := strings.Cut(v, "=")
+		soft, hard, both := strings.Cut(values, ":")
+		s, err := strconv.Atoi(soft)
+		h := s
+		if err == nil && both {
+			h, err = strconv.Atoi(hard)
+		}
+		if err != nil {
+			return nil, usage("--ulimit nofile=1024:4096", "cannot use %q for flag --ulimit", v)
+		}
+		limits[name] = map[string]int{"soft": s, "hard": h}
+	}
+	if len(limits) > 0 {
+		f["ulimits"] = limits
+	}
+	return f, nil
 }
 
 // fetch pulls an image that is not there, or as the policy says.

@@ -175,11 +175,25 @@ func (r *Runtime) StopRun(ctx context.Context, name string, grace time.Duration)
 		_, err = r.tasks.Wait(bounded, &tasksapi.WaitRequest{ContainerID: name})
 		cancel()
 		if err == nil || isNotFound(err) {
+			r.awaitEnding(ctx, name)
 			return nil
 		}
 		_, _ = r.tasks.Kill(ctx, &tasksapi.KillRequest{ContainerID: name, Signal: 9, All: true})
 	}
 	return fmt.Errorf("cannot stop %q: %w", name, err)
+}
+
+// awaitEnding waits until it is written down how a container has ended, for
+// those who look at once.
+func (r *Runtime) awaitEnding(ctx context.Context, name string) {
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	for {
+		record, err := r.runRecord(ctx, name)
+		if err != nil || record.GetLabels()[labelFinished] != "" || pause(ctx) != nil {
+			return
+		}
+	}
 }
 
 // RemoveRun removes a container that was made by hand, with what it has

@@ -1,7 +1,7 @@
 package server
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -234,7 +234,7 @@ func (s *steps) end(err error) {
 
 // takeOver answers a request with nothing but headers and hands over its
 // connection: what is written there and read from in is the talk's own.
-func takeOver(w http.ResponseWriter) (conn net.Conn, in *bufio.Reader, err error) {
+func takeOver(w http.ResponseWriter) (conn net.Conn, in io.Reader, err error) {
 	conn, both, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return nil, nil, fmt.Errorf("internal error: %w", err)
@@ -244,7 +244,10 @@ func takeOver(w http.ResponseWriter) (conn net.Conn, in *bufio.Reader, err error
 		conn.Close()
 		return nil, nil, err
 	}
-	return conn, both.Reader, nil
+	// The reader that comes with it ends the request's context at the end of
+	// the input, which is not the end of the talk.
+	early, _ := both.Peek(both.Reader.Buffered())
+	return conn, io.MultiReader(bytes.NewReader(early), conn), nil
 }
 
 // missing says whether an error is that an image or a container is not there.
