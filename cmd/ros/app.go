@@ -99,6 +99,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 rosd or PID 1 cannot be reached.
 			a.osVerb(),
 			a.installVerb(),
 			a.serviceVerb(),
+			a.preloadVerb(),
 			a.powerVerb("poweroff"),
 			a.powerVerb("reboot"),
 			a.powerVerb("halt"),

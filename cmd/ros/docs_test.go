@@ -41,11 +41,16 @@ Errors go to standard error as ` + "`ros: cannot …`" + `, followed by a line `
 Colours appear on a terminal only, and not when ` + "`NO_COLOR`" + ` is set.
 
 `)
-	eachCommand(a.root(), "ros", func(cmd *cli.Command, path string) {
+	section := func(cmd *cli.Command, path string) {
 		help := a.try(path + " --help")
 		_, body, _ := strings.Cut(help.out, "\n\n")
 		fmt.Fprintf(&b, "## %s\n\n%s.\n\n```\n%s```\n\n", path, upperFirst(cmd.Usage), body)
-	})
+	}
+	eachCommand(a.root(), "ros", section)
+	b.WriteString("## system-docker\n\n" +
+		"The same program by another name, for scripts that know RancherOS: the containers and images of\n" +
+		"the system, printed as docker prints them.\n\n")
+	eachCommand(standalone(a.systemDocker()), systemDockerName, section)
 	b.WriteString("## Output for programs\n\n" +
 		"What `--json` prints is stable: fields may be added, none is renamed or removed. A field\n" +
 		"marked *optional* is left out when it has nothing to say. Times are RFC 3339, sizes bytes.\n\n" +

@@ -2,7 +2,7 @@
 
 _ros_tree() {
     case "$1" in
-        "ros") verbs="status boot events config os install service poweroff reboot halt shutdown completion" flags="--version --help -h" values="" names="" ;;
+        "ros") verbs="status boot events config os install service preload-images poweroff reboot halt shutdown completion" flags="--version --help -h" values="" names="" ;;
         "ros status") verbs="" flags="--json --help -h" values="" names="" ;;
         "ros boot") verbs="" flags="--svg --json --help -h" values="--svg" names="" ;;
         "ros events") verbs="" flags="--json --help -h" values="" names="" ;;
@@ -56,6 +56,7 @@ _ros_tree() {
         "ros service delete") verbs="" flags="--help -h" values="" names="" ;;
         "ros service update") verbs="" flags="--dry-run -n --help -h" values="" names="" ;;
         "ros service pull") verbs="" flags="--ignore-pull-failures --help -h" values="" names="services" ;;
+        "ros preload-images") verbs="" flags="--help -h" values="" names="" ;;
         "ros poweroff") verbs="" flags="--force -f --help -h" values="" names="" ;;
         "ros reboot") verbs="" flags="--force -f --help -h" values="" names="" ;;
         "ros halt") verbs="" flags="--force -f --help -h" values="" names="" ;;

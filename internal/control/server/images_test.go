@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -40,6 +41,12 @@ func (imagesFake) Load(ctx context.Context, r io.Reader, _ int64, say func(image
 type noConfig struct{ server.Config }
 
 func TestLoadImages(t *testing.T) {
+	if os.Getuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("only root may load images")
+		}
+		t.Skip("only root may load images")
+	}
 	socket := filepath.Join(t.TempDir(), "rosd.sock")
 	l, err := server.Listen(socket, -1)
 	if err != nil {
