@@ -26,7 +26,7 @@ var Appliers = []Applier{
 	{Name: "network", Effect: "restarts network", Restart: []string{"network"}},
 	{Name: "ntp", Effect: "restarts ntp", Restart: []string{"ntp"}},
 	{Name: "ssh", Effect: "reloads ssh (sessions go on)", Reload: []string{"ssh"}, Restart: []string{"ssh"}},
-	{Name: "docker", Effect: "reloads docker or restarts it (containers go on)", Reload: []string{"docker"}, Restart: []string{"docker"}},
+	{Name: "docker", Effect: "restarts docker (containers go on)", Reload: []string{"docker"}, Restart: []string{"docker"}},
 	{Name: "services", Effect: "starts, stops and recreates the services that changed"},
 	{Name: "power", Effect: "at the next shutdown"},
 	{Name: "log", Effect: "at once"},
@@ -44,4 +44,21 @@ func FindApplier(name string) (Applier, bool) {
 		}
 	}
 	return Applier{}, false
+}
+
+// lighter are keys that have less of an effect than others of their applier.
+var lighter = map[string]string{
+	"rancher.docker.debug":             "reloads docker",
+	"rancher.docker.insecure_registry": "reloads docker",
+	"rancher.docker.live_restore":      "reloads docker",
+	"rancher.docker.registry_mirror":   "reloads docker",
+}
+
+// Effect is how a change of a key takes effect, a phrase; "" if it has none.
+func Effect(key, applier string) string {
+	if phrase := lighter[key]; phrase != "" {
+		return phrase
+	}
+	a, _ := FindApplier(applier)
+	return a.Effect
 }

@@ -38,7 +38,7 @@ const (
 
 // checks are all of them, by name.
 var checks = map[string]check{
-	"hostname":    {noun: "host name", must: "a host name: at most 64 letters, digits and -, with dots between them", pattern: hostRE, read: shortHost, needed: true},
+	"hostname":    {noun: "host name", must: "a host name: at most 64 letters, digits and -, with dots between them", pattern: hostRE, read: shortHost},
 	"domain":      {noun: "domain", must: "a domain: example.com", pattern: `^(\.|[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?)$`},
 	"host":        {noun: "host", must: "a host name or an IP address", read: host},
 	"ip":          {noun: "IP address", must: "an IP address", read: address(func(netip.Addr) bool { return true })},

@@ -26,7 +26,7 @@ func TestDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
-	if err := page.Execute(&b, map[string]string{"Keys": keyTable(), "Appliers": applierTable()}); err != nil {
+	if err := page.Execute(&b, map[string]string{"Keys": keyTable(), "Appliers": applierTable(), "Effects": effectTable(t)}); err != nil {
 		t.Fatal(err)
 	}
 	if *update {
@@ -56,10 +56,7 @@ func keyTable() string {
 			rows[g] = &strings.Builder{}
 			groups = append(groups, g)
 		}
-		effect, support := "", "yes"
-		if applier, ok := config.FindApplier(k.Applier); ok {
-			effect = applier.Effect
-		}
+		effect, support := config.Effect(k.Name, k.Applier), "yes"
 		if k.None != "" {
 			support = "accepted: " + k.None
 		}

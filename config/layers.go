@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/rosteros/ros/internal/cmdline"
@@ -96,4 +97,19 @@ func (r *reader) dir(path string, cloud bool) {
 			r.file(filepath.Join(path, name), cloud && name == Metadata)
 		}
 	}
+}
+
+// Replaced are the layers with another content of one file. A file that is not
+// among them goes below the kernel command line, above all else.
+func Replaced(layers []Layer, file string, text []byte) []Layer {
+	out := slices.Clone(layers)
+	if at := slices.IndexFunc(out, func(l Layer) bool { return l.Name == file }); at >= 0 {
+		out[at].Data = text
+		return out
+	}
+	at := len(out)
+	if at > 0 && out[at-1].Settings != nil {
+		at--
+	}
+	return slices.Insert(out, at, Layer{Name: file, Data: text})
 }

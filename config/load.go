@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
 	"reflect"
 	"slices"
@@ -40,7 +41,7 @@ func (l *loader) load(layer Layer) {
 		l.document(layer.Data)
 	}
 	if l.taken > maxText {
-		l.warn(place{}, "", Wrong, "has aliases that expand to more than a config can hold; the rest is skipped")
+		l.warn(place{}, "", Wrong, "has aliases or mappings within mappings that come to more than a config can hold; the rest is skipped")
 	}
 }
 
@@ -82,6 +83,10 @@ func (l *loader) fault(v yamldoc.Value, format string, args ...any) {
 
 // document reads a file.
 func (l *loader) document(data []byte) {
+	if bytes.HasPrefix(data, []byte("#!")) {
+		l.warn(place{line: 1}, "", Wrong, "is a script, not a cloud-config")
+		return
+	}
 	doc, faults := yamldoc.Parse(data)
 	for _, f := range faults {
 		if doc == nil && f.Message == "is empty" {

@@ -120,7 +120,7 @@ type Power struct {
 	Mode      string  `yaml:"mode" is:"power-mode" doc:"reboot, poweroff or halt."`
 	Delay     string  `yaml:"delay" is:"power-delay" doc:"now, or +minutes."`
 	Message   string  `yaml:"message" is:"line" doc:"Text for those who are logged in."`
-	Timeout   int     `yaml:"timeout" is:"seconds" doc:"Seconds to wait for runcmd to end first; 30 without it."`
+	Timeout   int     `yaml:"timeout" is:"seconds" none:"it is done last, when all commands of the boot have ended" doc:"Seconds to wait for the boot to end first."`
 	Condition Command `yaml:"condition" doc:"true, false, or a command: only if it succeeds."`
 }
 
@@ -196,7 +196,7 @@ type Docker struct {
 	ServerCert     Secret            `yaml:"server_cert" doc:"Certificate of dockerd, PEM."`
 	ServerKey      Secret            `yaml:"server_key" doc:"Its key, PEM."`
 	CACert         Secret            `yaml:"ca_cert" doc:"Certificate of those whose clients may connect, PEM."`
-	CAKey          Secret            `yaml:"ca_key" doc:"Its key, PEM."`
+	CAKey          Secret            `yaml:"ca_key" none:"dockerd needs the certificate only; keep the key where certificates are made" doc:"Its key, PEM."`
 	Environment    []string          `yaml:"environment" is:"variable" doc:"Environment of dockerd: NAME=value."`
 	StorageContext string            `yaml:"storage_context" none:"Docker does not live in the console here" doc:"The container whose files dockerd sees."`
 }

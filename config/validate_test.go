@@ -120,6 +120,7 @@ func TestNotes(t *testing.T) {
 		"swap: {filename: /a}":                    "note: c.yml:1: swap.filename: has no effect without swap.size",
 		"power_state: {delay: now}":               "note: c.yml:1: power_state.delay: has no effect without power_state.mode",
 		"rancher: {password: '!'}":                "",
+		"#!/bin/sh\necho\n":                       "wrong: c.yml:1: is a script, not a cloud-config",
 		"hostname: a\nrancher: {rngd: true}":      `wrong: c.yml:2:11: rancher.rngd: unknown key here (did you mean "rancher.state.rngd"?)`,
 		"rancher: {password: x, state: {dev: x}}": "unwise: c.yml:1:21: rancher.password: is a password in clear; a hash says the same to nobody else (mkpasswd -m yescrypt, or openssl passwd -6)\nnote: c.yml:1:24: rancher.state: has an effect only on the kernel command line: the boot needs it before it can read this file\nwrong: c.yml:1:37: rancher.state.dev: must be a device: /dev/…, LABEL=…, UUID=…, PARTLABEL=… or PARTUUID=…, or none",
 	} {

@@ -165,6 +165,7 @@ func TestRescueOnPurpose(t *testing.T) {
 		"rescue":                 errRescueAsked,
 		"rancher.rescue":         errRescueAsked,
 		"rancher.rescue=true":    errRescueAsked,
+		"rancher.recovery":       errRescueAsked,
 	} {
 		m := &machine{line: cmdline.Parse(line)}
 		if _, err := rescueOnPurpose(m); !errors.Is(err, want) {

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -114,6 +115,46 @@ echo `+id+` >/var/lib/rancher/conf/power_state.done && sync && exec poweroff
 	m.expect(apply.Boot, config.Config{}, apply.Outcome{}, "")
 	if files := m.bootFiles(); files != nil {
 		t.Errorf("the console runs %q", files)
+	}
+}
+
+// TestPowerStateRuns lets the script run, with programs that only say what they
+// would do.
+func TestPowerStateRuns(t *testing.T) {
+	programs := t.TempDir()
+	for _, name := range []string{"reboot", "poweroff", "halt", "sleep", "sync"} {
+		if err := os.WriteFile(filepath.Join(programs, name), []byte("#!/bin/sh\necho \""+name+"${*:+ $*}\"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ name, power, want string }{
+		{"as told", "{mode: halt, delay: +1, message: \"it's over\"}", "it's over\nsleep 60\nsync\nhalt"},
+		{"no message", "{mode: poweroff, condition: [test, 1, -lt, 2]}", "power_state: poweroff\nsync\npoweroff"},
+		{"condition that holds not", "{mode: poweroff, condition: test 1 -gt 2}", ""},
+		{"never", "{mode: poweroff, condition: false}", ""},
+		{"always", "{mode: poweroff, condition: true}", "power_state: poweroff\nsync\npoweroff"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newMachine(t)
+			m.expect(apply.Boot, load(t, "power_state: "+tt.power), apply.Outcome{}, "")
+			text, err := os.ReadFile(m.bootFile("99-power-state"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			here := strings.NewReplacer("/dev/console", m.Path("console"), ">/var/", ">"+m.Path("var")+"/").Replace(string(text))
+			if err := os.MkdirAll(m.Path("var/lib/rancher/conf"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command("sh", "-c", here)
+			cmd.Env = []string{"PATH=" + programs + ":/usr/bin:/bin"}
+			out, err := cmd.CombinedOutput()
+			if got := strings.TrimSpace(string(out)); got != tt.want || err != nil {
+				t.Errorf("it says %q, %v; want %q", got, err, tt.want)
+			}
+			if done := m.read("var/lib/rancher/conf/power_state.done") != "(none)"; done != (tt.want != "") {
+				t.Errorf("it is remembered as done: %v", done)
+			}
+		})
 	}
 }
 

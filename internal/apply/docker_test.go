@@ -89,6 +89,15 @@ func TestDockerReload(t *testing.T) {
 	b.wantOptions(map[string]any{})
 }
 
+func TestDockerLiveRestore(t *testing.T) {
+	b := withDockerd(t)
+	changed := apply.Outcome{Did: []string{"options of dockerd are new: live-restore"}, Reload: []string{"docker"}}
+	b.expect(apply.Docker, config.Config{Rancher: config.Rancher{Docker: config.Docker{LiveRestore: false}}}, changed, "")
+	b.wantOptions(map[string]any{"live-restore": false})
+	b.expect(apply.Docker, dockerOf(config.Docker{}), changed, "")
+	b.wantOptions(map[string]any{})
+}
+
 func TestDockerHidesTheCommandLine(t *testing.T) {
 	b := withDockerd(t)
 	b.write("run/ros/cmdline", "quiet\n")

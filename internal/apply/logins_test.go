@@ -176,6 +176,19 @@ func TestLogins(t *testing.T) {
 	}
 }
 
+func TestNoHome(t *testing.T) {
+	needRoot(t)
+	b := newBox(t)
+	b.apply(apply.Logins, &config.Config{Users: []config.User{
+		{Name: "ann", NoCreateHome: true}, {Name: "bob"}, {Name: "www", System: true},
+	}})
+	for name, want := range map[string]bool{"ann": false, "bob": true, "www": false} {
+		if _, err := os.Stat(b.Path("home", name)); (err == nil) != want {
+			t.Errorf("home of %s: %v, want it there: %v", name, err, want)
+		}
+	}
+}
+
 func TestAutologin(t *testing.T) {
 	for _, c := range []struct {
 		name, slot string

@@ -33,6 +33,26 @@ func TestNetworkNameServers(t *testing.T) {
 	b.want(map[string]string{fallback: "(none)"})
 }
 
+// TestNetworkDefaults is what counts where neither the config nor the network
+// says anything.
+func TestNetworkDefaults(t *testing.T) {
+	b := newBox(t)
+	const text = `
+rancher:
+  defaults: {network: {dhcp_timeout: 7, dns: {nameservers: [10.0.2.54], search: [default.test]}}}
+  network: {interfaces: {eth0: {dhcp: true}}}
+`
+	b.expect(apply.Network, load(t, text), apply.Outcome{
+		Did:     []string{"links are set up as the config says", "name servers for when there are no others are new"},
+		Restart: []string{"network"},
+	}, "")
+	b.want(map[string]string{"run/ros/config/network/resolv.conf.default": "search default.test\nnameserver 10.0.2.54\n"})
+	var got config.Network
+	if err := json.Unmarshal([]byte(b.read(networkFile)), &got); err != nil || got.DHCPTimeoutSeconds != 7 {
+		t.Errorf("dhcp_timeout is %d, %v; want 7, that of the defaults", got.DHCPTimeoutSeconds, err)
+	}
+}
+
 func TestNetworkLinks(t *testing.T) {
 	b := newBox(t)
 	const usual = "rancher: {network: {http_proxy: \"http://me:secret@proxy:3128\"}}\n"

@@ -38,6 +38,9 @@ func TestRegistries(t *testing.T) {
 		"registry.example.com:5000": {
 			"auth": "eW91OmhpZGRlbg==",
 			"identitytoken": "tok"
+		},
+		"tokens.example.com": {
+			"registrytoken": "tok2"
 		}
 	}
 }
@@ -46,6 +49,7 @@ func TestRegistries(t *testing.T) {
 	auths := map[string]config.Registry{
 		"docker.io":                         {Username: "me", Password: "secret", Email: "me@example.com"},
 		"https://registry.example.com:5000": {Auth: "eW91OmhpZGRlbg==", IdentityToken: "tok"},
+		"tokens.example.com":                {RegistryToken: "tok2"},
 		"bad.example.com":                   {Auth: "????"},
 		"empty.example.com":                 {Username: "me"},
 	}

@@ -71,6 +71,7 @@ var order = []string{
 	"tests/repo",
 	"tests/registry",
 	"tests/vm/qemu",
+	"tests/vm/live",
 	"tests/vm",
 	"tests/bench",
 }

@@ -22,6 +22,7 @@ var core = map[string][]scenario{
 		{"state-disk", stateDisk}, // uefi, bad-input
 		{"enable", enableFromURL}, // network, cut-off
 		{"config", configured},
+		{"config-at-boot", configAtBoot},
 		{"config-drive", configDrive},
 		{"small", smallMemory},
 		{"no-network", noNetwork},

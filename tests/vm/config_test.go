@@ -4,6 +4,7 @@ package vm
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -160,49 +161,6 @@ func checkCommandLine(t *testing.T, g *guest) {
 	}
 }
 
-// live are changes and what shows at once that they were made, set and unset.
-var live = []struct {
-	key, value string
-	look       string // a command
-	with, then string // what it prints after set and after unset
-}{
-	{"hostname", "alive", "hostname", "alive", "moved"},
-	{"timezone", "Asia/Tokyo", "date +%Z | tr -d '\\n'; ", "JST", ""},
-	{"rancher.sysctl", "{vm.max_map_count: 300001}", "cat /proc/sys/vm/max_map_count", "300001", "262144"},
-	{"rancher.modules", "[nbd nbds_max=1]", "[ -d /sys/module/nbd ] && echo loaded", "loaded", "loaded"},
-	{"users", "[{name: otto, groups: [docker]}]", "id -nG otto 2>/dev/null | tr ' ' '\\n' | sort | xargs", "docker otto", ""},
-	{"write_files", "[{path: /opt/live, content: x, permissions: \"0640\"}]", "stat -c %a /opt/live 2>/dev/null", "640", ""},
-	{"mounts", "[[tmpfs, /mnt/live, tmpfs, size=1m]]", "findmnt -n -o FSTYPE /mnt/live", "tmpfs", ""},
-	{"ntp.servers", "[10.0.2.99]", "sudo cat /run/ros/config/ntp/*", "", ""},
-	{"rancher.network.dns.nameservers", "[10.0.2.53]", "grep -c '^nameserver 10.0.2.53$' /etc/resolv.conf", "1", "0"},
-	{"rancher.docker.debug", "true", "docker info -f '{{.Debug}}'", "true", "false"},
-	{"rancher.docker.extra_args", "[--default-shm-size=32m]", "pgrep -a dockerd | grep -c default-shm-size=32m", "1", "0"},
-	{"rancher.environment.ZONE", "eu-2", helperZone, "ZONE=eu-2", "ZONE=eu-1"},
-	{"rancher.ssh.port", "2022", "grep -c :07E6 /proc/net/tcp6", "1", "0"},
-}
-
-func checkLive(t *testing.T, g *guest) {
-	container := g.sh(t, "docker run -d --name keep busybox sleep 987654")
-	for _, c := range live {
-		g.sh(t, fmt.Sprintf("sudo ros config set %s '%s'", c.key, c.value))
-		if c.with != "" {
-			g.eventually(t, stepPatience, func() error { return g.shows(t, c.look, c.with) })
-		}
-		again := g.sh(t, "sudo ros config apply")
-		if !strings.Contains(again, "nothing") {
-			t.Errorf("%s: ros config apply, with nothing new: %s", c.key, again)
-		}
-		g.sh(t, "sudo ros config unset "+c.key)
-		if c.with != "" && c.key != "timezone" {
-			g.eventually(t, stepPatience, func() error { return g.shows(t, c.look, c.then) })
-		}
-	}
-	g.settle(t)
-	if now := g.sh(t, "docker inspect -f '{{.Id}} {{.State.Running}}' keep"); now != container+" true" {
-		t.Errorf("the user container is %s, was %s", now, container)
-	}
-}
-
 // shows says whether a command prints what it should.
 func (g *guest) shows(t *testing.T, command, want string) error {
 	if r := g.try(t, command, nil); strings.TrimSpace(r.Stdout) != want {
@@ -291,19 +249,42 @@ func checkGarbage(t *testing.T, g *guest) {
 	}
 }
 
-// configDrive boots with OpenStack's disk, and a boot entry later with nothing
-// but the defaults.
+// configDrive boots with OpenStack's disk, and then by the boot menu's entry
+// that counts nothing but the defaults.
 func configDrive(t *testing.T, l lab) {
-	cfg := l.direct()
-	g := l.startWith(t, cfg, "config-2", map[string]string{
+	disk := map[string]string{
 		"openstack/latest/meta_data.json": fmt.Sprintf(`{"uuid": "1-2-3", "hostname": "driven", "public_keys": {"me": %q}}`, l.key.Authorized),
 		"openstack/latest/user_data":      "#!/bin/sh\necho by script > /run/by-script\n",
-	})
-	g.logIn(t)
-	g.settle(t)
-	if name := g.sh(t, "hostname"); name != "driven" {
-		t.Errorf("host name = %q, want driven", name)
 	}
-	g.eventually(t, stepPatience, func() error { return g.shows(t, "cat /run/by-script", "by script") })
-	g.scan(t)
+	t.Run("drive", func(t *testing.T) {
+		g := l.startWith(t, l.direct(), "config-2", disk)
+		g.logIn(t)
+		g.settle(t)
+		if name := g.sh(t, "hostname"); name != "driven" {
+			t.Errorf("host name = %q, want driven", name)
+		}
+		g.eventually(t, stepPatience, func() error { return g.shows(t, "cat /run/by-script", "by script") })
+		g.scan(t)
+		g.Stop()
+	})
+	t.Run("defaults", func(t *testing.T) {
+		g := l.startWith(t, l.direct("ros.config=defaults"), "config-2", disk)
+		g.expect(t, loginPrompt, bootPatience)
+		g.expect(t, regexp.MustCompile(`[$#] ?$`), stepPatience) // the live system logs in by itself
+		g.onConsole(t, "i=0; until ros service ps | grep -q '^datasource  *done' || [ $i = 200 ]; do i=$((i+1)); sleep 1; done", "")
+		g.onConsole(t, "hostname", "rancher")
+		g.onConsole(t, "sudo ros config get hostname; sudo ros config diff | wc -l", "1")
+		g.onConsole(t, "ros status | grep -c 'booted with ros.config=defaults'", "1")
+		g.scan(t)
+	})
+}
+
+// onConsole types a command on the console and says what it must print.
+func (g *guest) onConsole(t *testing.T, command, want string) {
+	t.Helper()
+	ctx, cancel := g.within(bootPatience)
+	defer cancel()
+	if out, _, err := g.Console.Shell(ctx, command); err != nil || strings.TrimSpace(out) != want {
+		t.Errorf("%s on the console: %q, %v; want %q", command, out, err, want)
+	}
 }

@@ -18,6 +18,12 @@
 //	amd64/state-disk/bad-input  bad service files and a cut-off containerd database on it
 //	amd64/enable                a Compose project from an address: enabled, updated, the engine killed; then
 //	                            a second boot from the same disk that cannot reach anything
+//	amd64/config                a cloud-config as people bring it; the keys that take effect at
+//	                            once (live/live.yml); a trial, a file that makes no sense (two
+//	                            more boots), the boot entry that ignores all of it
+//	amd64/config-at-boot        the keys for a boot: partitions that grow, NFS, an address and a
+//	                            proxy on the command line; power_state (a second boot)
+//	amd64/config-drive          OpenStack's disk, with a script
 //	amd64/small                 512 MB of memory, and a state disk that cannot be mounted: RAM
 //	amd64/no-network            no network card: login prompt, docker
 //	amd64/flipped               one byte of the OS image is wrong: rescue

@@ -78,6 +78,25 @@ func (b Build) Note(path string) (bootnote.Note, error) {
 	return bootnote.Read(raw)
 }
 
+// DataDisk makes a qcow2 disk whose only partition, of partMB at its beginning,
+// has an ext4 file system with a label; the rest of the disk is free.
+func (b Build) DataDisk(path, label string, partMB, sizeMB int) error {
+	raw := path + ".raw"
+	if err := errors.Join(os.WriteFile(raw, nil, 0o600), os.Truncate(raw, int64(sizeMB)<<20)); err != nil {
+		return err
+	}
+	defer os.Remove(raw)
+	table := b.Tool("sfdisk", "-q", raw)
+	table.Stdin = strings.NewReader(fmt.Sprintf("label: gpt\nstart=1MiB, size=%dMiB\n", partMB))
+	if out, err := table.CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot partition %s: %w\n%s", raw, err, out)
+	}
+	if _, err := b.Run("mke2fs", "-q", "-t", "ext4", "-L", label, "-E", "offset=1048576,root_owner=0:0", raw, fmt.Sprintf("%dM", partMB)); err != nil {
+		return err
+	}
+	return b.convert(raw, "raw", path, "qcow2")
+}
+
 // BlankDisk makes an empty qcow2 disk.
 func (b Build) BlankDisk(path string, sizeMB int) error {
 	_, err := b.Run("qemu-img", "create", "-q", "-f", "qcow2", path, fmt.Sprintf("%dM", sizeMB))
