@@ -57,6 +57,10 @@ func (c client) config(ctx context.Context) (out control.ConfigView, err error) 
 	return out, c.ask(ctx, "GET", "/v1/config", nil, &out)
 }
 
+func (c client) previewConfig(ctx context.Context, write control.ConfigWrite) (out control.ConfigPreview, err error) {
+	return out, c.ask(ctx, "POST", "/v1/config/preview", write, &out)
+}
+
 func (c client) writeConfig(ctx context.Context, write control.ConfigWrite) (out control.ConfigApplied, err error) {
 	return out, c.ask(ctx, "POST", "/v1/config/write", write, &out)
 }
@@ -140,7 +144,7 @@ func unknownKey(doing, name string) error {
 	}
 	try := "ros config show"
 	if near := nearest(name, names); near != "" {
-		try = fmt.Sprintf("%q; docs/config.md has all keys", near)
+		try = fmt.Sprintf("%q; ros config schema has all keys", near)
 	}
 	return &fault{err: fmt.Errorf("cannot %s %q: there is no such key", doing, name), try: try, code: exitFailed}
 }

@@ -77,23 +77,6 @@ func (a *app) kernelLine() cmdline.Line {
 	return cmdline.Line{}
 }
 
-// replaced are the layers with another content of one file.
-func replaced(layers []config.Layer, file string, text []byte) []config.Layer {
-	out := slices.Clone(layers)
-	for i := range out {
-		if out[i].Name == file {
-			out[i].Data = text
-			return out
-		}
-	}
-	// It goes below the kernel command line, above all else.
-	at := len(out)
-	if at > 0 && out[at-1].Settings != nil {
-		at--
-	}
-	return slices.Insert(out, at, config.Layer{Name: file, Data: text})
-}
-
 // configFile is cloud-config.yml as it is.
 type configFile struct {
 	path string

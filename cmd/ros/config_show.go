@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -63,6 +64,10 @@ func (a *app) configShow(ctx context.Context, name string, layers, private, json
 		}
 		return a.printJSON(entries)
 	}
+	if name != "" && len(entries) == 0 {
+		_, err := fmt.Fprintf(a.stdout, "%s is not set\n", name)
+		return err
+	}
 	t := entryTable(entries, layers)
 	t.write(a.stdout)
 	for _, w := range warnings {
@@ -71,14 +76,17 @@ func (a *app) configShow(ctx context.Context, name string, layers, private, json
 	return nil
 }
 
-// around are the entries below a key, or the one that the key is a part of.
+// around are the entries below a key, or the one that the key is a part of, such
+// as the service of an image.
 func around(entries []config.Entry, path []string) []config.Entry {
-	for ; len(path) > 0; path = path[:len(path)-1] {
-		if found := below(entries, path); len(found) > 0 {
-			return found
+	var found []config.Entry
+	for _, e := range entries {
+		n := min(len(e.Path), len(path))
+		if slices.Equal(e.Path[:n], path[:n]) {
+			found = append(found, e)
 		}
 	}
-	return nil
+	return found
 }
 
 func entryTable(entries []config.Entry, layers bool) table {

@@ -89,7 +89,7 @@ func TestConfigGet(t *testing.T) {
 
 func TestConfigGetFaults(t *testing.T) {
 	check(t, configured(t, nil), "ros config get hostnam", result{code: 1,
-		err: "ros: cannot get \"hostnam\": there is no such key\ntry: \"hostname\"; docs/config.md has all keys\n"})
+		err: "ros: cannot get \"hostnam\": there is no such key\ntry: \"hostname\"; ros config schema has all keys\n"})
 	check(t, configured(t, nil), "ros config get", result{code: 2,
 		err: "ros: cannot get: name one key, such as hostname\ntry: ros config get --help\n"})
 }
@@ -123,7 +123,12 @@ rancher.services.web  image: nginx:1.29
 	check(t, configured(t, nil), "ros config show rancher.password", result{out: "KEY               VALUE\nrancher.password  (hidden)\n"})
 	check(t, configured(t, nil), "ros config show -p rancher.password", result{out: "KEY               VALUE\nrancher.password  $6$salt$hash\n"})
 
+	check(t, configured(t, nil), "ros config show rancher.environment", result{out: "rancher.environment is not set\n"})
+
 	a := configured(t, nil)
+	if got := a.try("ros config show --json hostname").out; !strings.Contains(got, "\"path\": [\n      \"hostname\"\n    ]") {
+		t.Errorf("the path of a key is not whole:\n%s", got)
+	}
 	lay(t, filepath.Join(a.conf, "cloud-config.d", "20-bad.yml"), "hostnam: x\n")
 	if got := a.try("ros config show").out; !strings.Contains(got, "warning: "+a.conf+"/cloud-config.d/20-bad.yml:1:1: hostnam: ") {
 		t.Errorf("the fault of a layer is not shown:\n%s", got)
@@ -184,12 +189,17 @@ func TestConfigSet(t *testing.T) {
 	rosd := &fakeRosd{applied: control.ConfigApplied{Results: []control.ApplyResult{
 		{Applier: "hostname", Keys: []string{"hostname"}, Did: []string{"host name is now edge-7"}, Notes: []string{"a note"}},
 	}}}
+	rosd.preview = control.ConfigPreview{Start: []string{"a"}, Stop: []string{"b", "c"}, Recreate: []string{"d"}}
 	a := configured(t, rosd)
 	check(t, a, "ros config set hostname edge-7", result{out: `hostname: edge-6 -> edge-7 (at once)
+stops b, c
+recreates d
+starts a
 written
 host name is now edge-7
 note: a note
 `})
+	rosd.preview = control.ConfigPreview{}
 	if diff := cmp.Diff(strings.Replace(edge, "edge-6", "edge-7", 1), rosd.wrote); diff != "" {
 		t.Errorf("cloud-config.yml (-want +got):\n%s", diff)
 	}
@@ -236,9 +246,9 @@ func TestConfigSetRefuses(t *testing.T) {
 	rosd := &fakeRosd{}
 	for _, tt := range []struct{ name, key, value, err string }{
 		{"a value of the wrong kind", "rancher.debug", "[1]", "ros: cannot change DIR/conf/cloud-config.yml: line 18: rancher.debug: must be true or false\n"},
-		{"an unknown key", "rancher.debugg", "true", "ros: cannot set \"rancher.debugg\": there is no such key\ntry: \"rancher.debug\"; docs/config.md has all keys\n"},
+		{"an unknown key", "rancher.debugg", "true", "ros: cannot set \"rancher.debugg\": there is no such key\ntry: \"rancher.debug\"; ros config schema has all keys\n"},
 		{"a value that is no YAML", "hostname", "[x", "ros: cannot change DIR/conf/cloud-config.yml: the value is not valid YAML (put it in quotes?): did not find expected ',' or ']'\n"},
-		{"below a list", "rancher.network.dns.search.x", "y", "ros: cannot set \"rancher.network.dns.search.x\": there is no such key\ntry: \"rancher.network.dns.search\"; docs/config.md has all keys\n"},
+		{"below a list", "rancher.network.dns.search.x", "y", "ros: cannot set \"rancher.network.dns.search.x\": there is no such key\ntry: \"rancher.network.dns.search\"; ros config schema has all keys\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := configured(t, rosd)
@@ -310,7 +320,7 @@ nothing on the machine had to change
 nothing to do: DIR/conf/cloud-config.yml says so already
 `})
 	check(t, a, "ros config unset timezoned", result{code: 1,
-		err: "ros: cannot unset \"timezoned\": there is no such key\ntry: \"timezone\"; docs/config.md has all keys\n"})
+		err: "ros: cannot unset \"timezoned\": there is no such key\ntry: \"timezone\"; ros config schema has all keys\n"})
 }
 
 func TestConfigMerge(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -107,7 +108,7 @@ func (a *app) write(ctx context.Context, how writing, file configFile, text []by
 		_, err := fmt.Fprintf(a.stdout, "nothing to do: %s says so already\n", file.path)
 		return err
 	}
-	a.announce(file, text)
+	a.announce(ctx, file, text)
 	if how.dryRun {
 		_, err := fmt.Fprintln(a.stdout, "nothing was written (--dry-run)")
 		return err
@@ -133,10 +134,10 @@ func (a *app) writeAlone(how writing, file configFile, text []byte, asked error)
 }
 
 // announce says what a new content of cloud-config.yml will do.
-func (a *app) announce(file configFile, text []byte) {
+func (a *app) announce(ctx context.Context, file configFile, text []byte) {
 	layers, _ := a.layers()
 	was, _ := config.Load(layers...)
-	now, _ := config.Load(replaced(layers, file.path, text)...)
+	now, _ := config.Load(config.Replaced(layers, file.path, text)...)
 	changes := config.Changes(was, now)
 	for _, c := range changes {
 		fmt.Fprintf(a.stdout, "%s: %s -> %s (%s)\n", c.Key, brief(c.Old), brief(c.New), effect(c))
@@ -144,6 +145,9 @@ func (a *app) announce(file configFile, text []byte) {
 	hidden := overruled(file.path, was, now)
 	for _, line := range hidden {
 		fmt.Fprintln(a.stdout, line)
+	}
+	if len(changes) > 0 {
+		a.announceServices(ctx, text)
 	}
 	if len(changes)+len(hidden) == 0 {
 		fmt.Fprintln(a.stdout, "no value changes, only the file")
@@ -153,10 +157,27 @@ func (a *app) announce(file configFile, text []byte) {
 	}
 }
 
+// announceServices says which services a new content of cloud-config.yml will
+// touch. Only rosd knows them; when it does not run, none is touched.
+func (a *app) announceServices(ctx context.Context, text []byte) {
+	preview, err := a.daemon().previewConfig(ctx, control.ConfigWrite{Text: text})
+	if err != nil {
+		return
+	}
+	for _, s := range []struct {
+		verb  string
+		names []string
+	}{{"stops", preview.Stop}, {"recreates", preview.Recreate}, {"starts", preview.Start}} {
+		if len(s.names) > 0 {
+			fmt.Fprintf(a.stdout, "%s %s\n", s.verb, strings.Join(s.names, ", "))
+		}
+	}
+}
+
 // effect says how a change takes effect.
 func effect(c config.Change) string {
-	if applier, ok := config.FindApplier(c.Applier); ok {
-		return applier.Effect
+	if phrase := config.Effect(c.Key, c.Applier); phrase != "" {
+		return phrase
 	}
 	if key := findKey(c.Key); key.is.None != "" {
 		return "no effect: " + key.is.None

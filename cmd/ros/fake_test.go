@@ -43,6 +43,7 @@ type fakeRosd struct {
 	boot     control.Boot
 	events   []control.Event
 	config   control.ConfigView
+	preview  control.ConfigPreview
 	applied  control.ConfigApplied      // what every change of the config answers
 	refuses  *control.Error             // if set, what every change of the config is refused with
 	after    map[string]control.Service // what becomes of a service that is acted on
@@ -64,6 +65,7 @@ func (f *fakeRosd) routes() http.Handler {
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, f.status) })
 	mux.HandleFunc("GET /v1/services", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, f.services) })
 	mux.HandleFunc("GET /v1/plan", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, f.plan) })
+	mux.HandleFunc("POST /v1/config/preview", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, f.preview) })
 	mux.HandleFunc("GET /v1/boot", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, f.boot) })
 	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, _ *http.Request) {
 		f.remember("reload")

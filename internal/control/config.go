@@ -10,6 +10,7 @@ import (
 // asks the kernel who is at the other end of the socket.
 //
 //	GET  /v1/config            ConfigView
+//	POST /v1/config/preview    body ConfigWrite, of which only the text counts; answers ConfigPreview; changes nothing
 //	POST /v1/config/write      body ConfigWrite; answers ConfigApplied; 409 when the file has changed meanwhile
 //	POST /v1/config/apply      read all layers again and apply them; answers ConfigApplied
 //	POST /v1/config/confirm    keep what is on trial; answers ConfigApplied
@@ -28,6 +29,13 @@ type ConfigWrite struct {
 	Text       []byte `json:"text"`
 	Was        string `json:"was"`                   // sha256, in hex, of the file it replaces; "" if there is none
 	TrySeconds int    `json:"try_seconds,omitempty"` // take it back after so long unless it is confirmed; 0: it stays
+}
+
+// ConfigPreview is what a change would do to services, each named once.
+type ConfigPreview struct {
+	Start    []string `json:"start,omitempty"`
+	Stop     []string `json:"stop,omitempty"`
+	Recreate []string `json:"recreate,omitempty"` // their specs change
 }
 
 // ConfigApplied is what a change did.

@@ -17,6 +17,7 @@ import (
 // that the request does not fit what there is.
 type Config interface {
 	View(private bool) control.ConfigView
+	Preview(text []byte) control.ConfigPreview
 	Write(ctx context.Context, w control.ConfigWrite) (control.ConfigApplied, error)
 	Apply(ctx context.Context) (control.ConfigApplied, error)
 	Confirm(ctx context.Context) (control.ConfigApplied, error)
@@ -29,6 +30,14 @@ func (s *Server) configRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/config", func(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, s.Config.View(byRoot(r)))
 	})
+	mux.HandleFunc("POST /v1/config/preview", s.forRoot(changeConfig, func(w http.ResponseWriter, r *http.Request) {
+		var write control.ConfigWrite
+		if err := decode(w, r, &write, maxConfig); err != nil {
+			s.answerError(w, http.StatusBadRequest, fmt.Errorf("cannot read the body of the request: %w", err))
+			return
+		}
+		s.answer(w, s.Config.Preview(write.Text))
+	}))
 	mux.HandleFunc("POST /v1/config/write", s.forRoot(changeConfig, func(w http.ResponseWriter, r *http.Request) {
 		var write control.ConfigWrite
 		if err := decode(w, r, &write, maxConfig); err != nil {

@@ -36,6 +36,10 @@ func (fakeConfig) View(private bool) control.ConfigView {
 	}
 }
 
+func (fakeConfig) Preview(text []byte) control.ConfigPreview {
+	return control.ConfigPreview{Recreate: []string{"web"}, Start: []string{string(text)}}
+}
+
 func (fakeConfig) Write(_ context.Context, w control.ConfigWrite) (control.ConfigApplied, error) {
 	switch w.Was {
 	case "stale":
@@ -117,6 +121,7 @@ func TestConfigRights(t *testing.T) {
 		{"root", 0, 0, map[string]string{
 			"GET /v1/config":             `HTTP/1.0 200 OK {"entries":[{"key":"rancher.password","path":null,"value":"secret"`,
 			"POST /v1/config/apply":      `HTTP/1.0 200 OK {"warnings":["applied"]}`,
+			"POST /v1/config/preview":    `HTTP/1.0 200 OK {"start":[""],"recreate":["web"]}`,
 			"POST /v1/config/write":      `HTTP/1.0 200 OK {"results":[`,
 			"POST /v1/config/rollback":   `HTTP/1.0 200 OK {"trial":`,
 			"POST /v1/config/confirm":    `HTTP/1.0 409 Conflict {"error":"nothing is on trial"}`,
@@ -125,6 +130,7 @@ func TestConfigRights(t *testing.T) {
 		{"group ros", 1100, group, map[string]string{
 			"GET /v1/config":             `HTTP/1.0 200 OK {"entries":[{"key":"rancher.password","path":null,"value":"(hidden)"`,
 			"POST /v1/config/apply":      refused,
+			"POST /v1/config/preview":    refused,
 			"POST /v1/config/write":      refused,
 			"POST /v1/config/rollback":   refused,
 			"POST /v1/config/confirm":    refused,
@@ -172,6 +178,7 @@ func TestConfigRoutes(t *testing.T) {
 	}{
 		{"GET", "/v1/config", "", 200,
 			`"warnings":["w"],"pending":{"until":"2026-01-02T03:04:05Z"},"last_good":"2026-01-02T03:04:05Z"}`},
+		{"POST", "/v1/config/preview", `{"text":"QQ=="}`, 200, `{"start":["A"],"recreate":["web"]}`},
 		{"POST", "/v1/config/write", `{"text":"QQ==","was":"","try_seconds":60}`, 200,
 			`{"results":[{"applier":"hostname","keys":["hostname"],"did":["wrote \"A\" for 60 s"]}]}`},
 		{"POST", "/v1/config/write", `{"text":"` + large + `","was":"stale"}`, 409, `{"error":"it has changed"}`},

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/rosteros/ros/config"
+	"github.com/rosteros/ros/internal/compose"
+	"github.com/rosteros/ros/internal/control"
+	"github.com/rosteros/ros/internal/plan"
+)
+
+// Preview implements server.Config.
+func (c *configurator) Preview(text []byte) control.ConfigPreview {
+	layers, _ := config.Read(c.files, c.settings)
+	if c.files.File != "" { // else no file counts in this boot
+		layers = config.Replaced(layers, c.files.File, text)
+	}
+	cfg, _ := config.Load(layers...)
+	return c.services.preview(cfg)
+}
+
+// preview is what the services would have to do for a config. It reads the
+// service files as the applier would, and keeps nothing.
+func (f *serviceFiles) preview(cfg *config.Config) control.ConfigPreview {
+	before := f.hashes()
+	f.mu.Lock()
+	offBefore, from := f.off, sources(f.from.Dirs, cfg)
+	f.mu.Unlock()
+	now := map[string]string{}
+	for _, step := range plan.Make(compose.LoadAll(from)).Steps {
+		now[step.Service.Name] = compose.DefinitionHash(step.Service)
+	}
+	off, _ := switchedOff(cfg)
+	var p control.ConfigPreview
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if _, still := now[name]; !offBefore[name] && (!still || off[name]) {
+			p.Stop = append(p.Stop, name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(now)) {
+		old, was := before[name]
+		switch {
+		case off[name]:
+		case !was || offBefore[name]:
+			p.Start = append(p.Start, name)
+		case old != now[name]:
+			p.Recreate = append(p.Recreate, name)
+		}
+	}
+	return p
+}
