@@ -64,6 +64,7 @@ func readConfigDrive(fsys fs.FS) (*Data, error) {
 
 // network takes what a converter of network data made.
 func (d *Data) network(n netConfig, notes []string, err error) {
+	notes = append(notes, n.sound()...)
 	for _, note := range notes {
 		d.Notes = append(d.Notes, "network: "+note)
 	}

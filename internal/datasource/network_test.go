@@ -51,6 +51,21 @@ config:
 				"eth1": {DHCP: &yes},
 				"eth2": {DHCP: &no},
 			}}},
+		{name: "version 1: what no network can be like", file: `
+version: 1
+config:
+  - {type: physical, name: "a\tb", subnets: [{type: dhcp}]}
+  - {type: physical, name: eth0, mtu: 5, subnets: [{type: static, address: 192.0.2.7/24, routes: [{network: 10.0.0.0/8, gateway: 192.0.2.1, metric: -1}]}]}
+  - {type: nameserver, address: 192.0.2.53, search: [example.org, a@b]}
+`, want: config.Network{
+			DNS:        config.DNS{Nameservers: []string{"192.0.2.53"}, Search: []string{"example.org"}},
+			Interfaces: map[string]config.Interface{"eth0": {DHCP: &no, Addresses: []string{"192.0.2.7/24"}}},
+		}, notes: []string{
+			`search domain "a@b" is none`,
+			`link "a\tb" is left out: that is no name`,
+			`"eth0": its mtu cannot be 5`,
+			`"eth0": the route to 10.0.0.0/8 is left out: its metric cannot be -1`,
+		}},
 		{name: "version 1: what cannot be", file: `
 network:
   version: 1
@@ -228,8 +243,10 @@ func FuzzNetwork(f *testing.F) {
 			named = "configdrive"
 		}
 		sources, _ := datasource.Detect(m, []string{named})
-		if _, err := sources[0].Fetch(t.Context()); err != nil {
+		data, err := sources[0].Fetch(t.Context())
+		if err != nil {
 			t.Fatal(err)
 		}
+		load(t, data.Network)
 	})
 }

@@ -3,9 +3,13 @@ package datasource_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/base64"
+	"encoding/xml"
 	"errors"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/fstest"
 
@@ -278,6 +282,40 @@ func TestVMwareOVF(t *testing.T) {
 		_, err := oneSource(t, datasource.Machine{}, "vmware:/media/ovf-env.xml").Fetch(t.Context())
 		if !errors.Is(err, datasource.ErrAbsent) || !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// FuzzVMware: whatever a property says, no panic, and the config takes the
+// network that comes of it.
+func FuzzVMware(f *testing.F) {
+	f.Add("hostname", "web", "interface.0.mac", "00:0c:29:00:00:01", "interface.0.ip.0.address", "192.0.2.7/24")
+	f.Add("metadata", "instance-id: a\nnetwork: {version: 2, ethernets: {a: {dhcp4: true}}}\n", "userdata", "IyEvYmluL3NoCg==", "userdata.encoding", "base64")
+	f.Add("dns.server.0", "192.0.2.53", "interface.0.name", "eth0", "interface.0.route.0.gateway", "192.0.2.1")
+	f.Add("user-data", "#cloud-config", "public-keys", "ssh-rsa AAAA a", "instance-id", "i-1")
+	file := filepath.Join(f.TempDir(), "ovf-env.xml")
+	f.Fuzz(func(t *testing.T, name1, value1, name2, value2, name3, value3 string) {
+		var b bytes.Buffer
+		b.WriteString("<Environment><PropertySection>")
+		for _, p := range [][2]string{{name1, value1}, {name2, value2}, {name3, value3}} {
+			b.WriteString("<Property key=\"")
+			xml.EscapeText(&b, []byte(p[0]))
+			b.WriteString("\" value=\"")
+			xml.EscapeText(&b, []byte(p[1]))
+			b.WriteString("\"/>")
+		}
+		b.WriteString("</PropertySection></Environment>")
+		if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		sources, errs := datasource.Detect(datasource.Machine{Root: "/"}, []string{"vmware:" + file})
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		stop() // nobody is asked for what is behind an address
+		if data, err := sources[0].Fetch(ctx); err == nil {
+			load(t, data.Network)
 		}
 	})
 }
