@@ -223,6 +223,25 @@ nothing was written (--dry-run)
 	asks(t, rosd, "config write try 0 was "+sum8(edge))
 }
 
+func TestConfigSetBesideAnOldFault(t *testing.T) {
+	rosd := &fakeRosd{}
+	a := configured(t, rosd)
+	rosd.applied = control.ConfigApplied{
+		Results:  []control.ApplyResult{{Applier: "files", Error: "read-only file system"}},
+		Warnings: []string{"read-only file system"},
+	}
+	check(t, a, "ros config set timezone Asia/Tokyo", result{out: `timezone: Europe/Berlin -> Asia/Tokyo (at once; programs that run already may keep the old one)
+written
+nothing on the machine had to change
+warning: read-only file system
+`})
+	rosd.applied.Results[0].Keys = []string{"write_files"}
+	check(t, a, "ros config set timezone Asia/Seoul", result{code: 1, out: `timezone: Europe/Berlin -> Asia/Seoul (at once; programs that run already may keep the old one)
+written
+warning: read-only file system
+`, err: "ros: cannot apply all of it (files): read-only file system\n"})
+}
+
 func sum8(text string) string { return hexSum([]byte(text))[:8] }
 
 func TestConfigSetOnTrial(t *testing.T) {

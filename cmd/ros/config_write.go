@@ -118,6 +118,11 @@ func (a *app) write(ctx context.Context, how writing, file configFile, text []by
 	if err != nil {
 		return a.writeAlone(how, file, text, err)
 	}
+	// What could not be applied before, and has nothing to do with this change, is
+	// among the warnings.
+	applied.Results = slices.DeleteFunc(applied.Results, func(r control.ApplyResult) bool {
+		return len(r.Keys)+len(r.Did) == 0 && r.Error != ""
+	})
 	return a.tellApplied("written", applied)
 }
 

@@ -15,6 +15,10 @@ import (
 // trialLength is how long a change that cuts us off lasts.
 const trialLength = 20 * time.Second
 
+// livePatience is how long a change may take to show; docker starts anew for
+// some of them.
+const livePatience = 45 * time.Second
+
 // liveRun makes the changes of live.yml.
 type liveRun struct {
 	*guest
@@ -74,16 +78,29 @@ func (l *liveRun) applyAgain(t *testing.T) {
 	}
 }
 
-func (l *liveRun) look(t *testing.T, run string) string {
+// look runs the commands of a case, all in one go: over ssh each by itself would
+// take most of the time.
+func (l *liveRun) look(t *testing.T, looks []live.Look) []string {
 	t.Helper()
-	return strings.TrimSpace(l.try(t, run, nil).Stdout)
+	var script strings.Builder
+	for _, look := range looks {
+		fmt.Fprintf(&script, "{ %s\n}; printf '\\036'\n", look.Run)
+	}
+	printed := strings.Split(l.try(t, script.String(), nil).Stdout, "\x1e")
+	for len(printed) < len(looks) {
+		printed = append(printed, "")
+	}
+	for i := range printed {
+		printed[i] = strings.TrimSpace(printed[i])
+	}
+	return printed
 }
 
 // set makes the changes of a case and looks at what came of them.
 func (l *liveRun) set(t *testing.T, c live.Case) {
 	t.Helper()
-	for _, look := range c.Looks {
-		l.before[look.Run] = l.look(t, look.Run)
+	for i, printed := range l.look(t, c.Looks)[:len(c.Looks)] {
+		l.before[c.Looks[i].Run] = printed
 	}
 	for _, s := range c.Set {
 		if r := l.try(t, setCommand(t, "set", s), nil); r.Code != 0 {
@@ -91,9 +108,7 @@ func (l *liveRun) set(t *testing.T, c live.Case) {
 			return
 		}
 	}
-	for _, look := range c.Looks {
-		l.wait(t, c.Set[0].Key+" is set", look.Run, look.Prints)
-	}
+	l.wait(t, c.Set[0].Key+" is set", c.Looks, func(look live.Look) string { return look.Prints })
 }
 
 // takeBack unsets a case and looks again.
@@ -106,27 +121,31 @@ func (l *liveRun) takeBack(t *testing.T, c live.Case) {
 	if r := l.try(t, "sudo ros config unset "+strings.Join(names, " "), nil); r.Code != 0 {
 		t.Errorf("ros config unset %s: exit code %d\n%s%s", names, r.Code, r.Stdout, r.Stderr)
 	}
-	for _, look := range c.Looks {
-		want := l.before[look.Run]
+	l.wait(t, c.Set[0].Key+" is unset", c.Looks, func(look live.Look) string {
 		if look.After != nil {
-			want = *look.After
+			return *look.After
 		}
-		l.wait(t, c.Set[0].Key+" is unset", look.Run, want)
-	}
+		return l.before[look.Run]
+	})
 }
 
-// wait looks until it shows what it should; a case that does not costs none of
+// wait looks until all shows what it should; a case that does not costs none of
 // the others.
-func (l *liveRun) wait(t *testing.T, when, run, want string) {
+func (l *liveRun) wait(t *testing.T, when string, looks []live.Look, want func(live.Look) string) {
 	t.Helper()
-	until := time.Now().Add(l.lab.build.Timeout(30 * time.Second))
-	var got string
+	until := time.Now().Add(l.lab.build.Timeout(livePatience))
 	for {
-		if got = l.look(t, run); got == want {
+		var wrong []string
+		for i, printed := range l.look(t, looks)[:len(looks)] {
+			if want := want(looks[i]); printed != want {
+				wrong = append(wrong, fmt.Sprintf("%s: %q, want %q", looks[i].Run, printed, want))
+			}
+		}
+		if wrong == nil {
 			return
 		}
 		if time.Now().After(until) {
-			t.Errorf("%s: %s: %q, want %q", when, run, got, want)
+			t.Errorf("%s:\n%s", when, strings.Join(wrong, "\n"))
 			return
 		}
 		time.Sleep(time.Second)
