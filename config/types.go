@@ -211,7 +211,7 @@ type Opaque struct{ YAML []byte }
 type CloudInit struct {
 	Datasources []string `yaml:"datasources" is:"datasource" doc:"Datasources to ask, such as ec2 or url:http://…; without it those that disks and DMI name."`
 	IMDSv1      bool     `yaml:"imdsv1" doc:"Ask EC2's metadata service the old way when it refuses the new one."`
-	Timeout     int      `yaml:"timeout" is:"seconds" doc:"Seconds for all datasources together; 300 without it."`
+	Timeout     int      `yaml:"timeout" is:"seconds" doc:"Seconds for all datasources together, with what their user-data includes; 300 without it."`
 }
 
 // Repo is a catalog of service files.
@@ -226,7 +226,7 @@ type Network struct {
 	PostCmds           []Command            `yaml:"post_cmds" doc:"Commands run after all links are set up."`
 	DHCPTimeoutSeconds int                  `yaml:"dhcp_timeout" is:"seconds" doc:"Seconds to wait for a lease before a link goes on without."`
 	DNS                DNS                  `yaml:"dns" doc:"Name servers; they go before those of DHCP."`
-	HTTPProxy          string               `yaml:"http_proxy" is:"proxy" when:"environment" doc:"Proxy of Docker, logins and services that name it in their environment."`
+	HTTPProxy          string               `yaml:"http_proxy" is:"proxy" when:"environment" doc:"Proxy of Docker, logins, services that name it in their environment, and the datasource for addresses that somebody gave it."`
 	HTTPSProxy         string               `yaml:"https_proxy" is:"proxy" when:"environment" doc:"The same for https."`
 	NoProxy            string               `yaml:"no_proxy" is:"line" when:"environment" doc:"Hosts that are reached without it."`
 	Interfaces         map[string]Interface `yaml:"interfaces" doc:"Links, by name (eth0), pattern (eth*) or any name with match. Without any, every Ethernet link uses DHCP; with some, a link that none matches is left alone."`
