@@ -51,7 +51,7 @@ func (d *Driver) Apply(ctx context.Context, cfg *config.Config) []Result {
 // gone can hang in the kernel for ever; the machine has to go on.
 func (d *Driver) run(ctx context.Context, name string, do Applier, cfg *config.Config) (Outcome, error) {
 	if !d.enter(name) {
-		return Outcome{}, errors.New("the last change is still being applied")
+		return Outcome{}, fmt.Errorf("%s: the last change is still being applied", name)
 	}
 	type answer struct {
 		outcome Outcome
@@ -74,7 +74,7 @@ func (d *Driver) run(ctx context.Context, name string, do Applier, cfg *config.C
 	case a := <-answers: // it saw the end of its time and says what it was at
 		return a.outcome, a.err
 	case <-time.After(time.Second):
-		return Outcome{}, fmt.Errorf("is not done after %s; going on without it", d.Bound)
+		return Outcome{}, fmt.Errorf("%s: not done after %s; going on without it", name, d.Bound)
 	}
 }
 
@@ -84,7 +84,7 @@ func (d *Driver) call(ctx context.Context, name string, do Applier, cfg *config.
 	defer func() {
 		if p := recover(); p != nil {
 			d.Host.Log.Error("internal error: an applier panicked", "applier", name, "panic", p, "stack", string(debug.Stack()))
-			outcome, err = Outcome{}, errors.New("internal error: see the log of rosd")
+			outcome, err = Outcome{}, fmt.Errorf("%s: internal error: see the log of rosd", name)
 		}
 	}()
 	return do(ctx, d.Host, cfg)

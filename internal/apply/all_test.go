@@ -66,9 +66,9 @@ func TestDriverGoesOn(t *testing.T) {
 		want := []short{
 			{"hostname", apply.Outcome{Did: []string{"hostname"}}, ""},
 			{"logins", apply.Outcome{Did: []string{"logins"}}, "no space left"},
-			{"mounts", apply.Outcome{}, "is not done after 30s; going on without it"},
+			{"mounts", apply.Outcome{}, "mounts: not done after 30s; going on without it"},
 			{"swap", apply.Outcome{}, "mkswap: killed"},
-			{"sysctl", apply.Outcome{}, "internal error: see the log of rosd"},
+			{"sysctl", apply.Outcome{}, "sysctl: internal error: see the log of rosd"},
 			{"modules", apply.Outcome{Did: []string{"modules"}}, ""},
 		}
 		sortAsTable(want)
@@ -80,7 +80,7 @@ func TestDriverGoesOn(t *testing.T) {
 		}
 		for i, w := range want {
 			if w.Applier == "mounts" {
-				want[i].Err = "the last change is still being applied"
+				want[i].Err = "mounts: the last change is still being applied"
 			}
 		}
 		if diff := cmp.Diff(want, shorten(d.Apply(t.Context(), &config.Config{}))); diff != "" {

@@ -89,8 +89,10 @@ func digest(text []byte) string {
 }
 
 // bootcmd runs the commands on the machine itself, with the few tools that it
-// has. At the first application that is before any service is started.
+// has. At the first application that is before any service is started. One that
+// takes long is not waited for, and not killed either.
 func (b *boot) bootcmd(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
 	text, err := json.Marshal(b.cfg.BootCmd)
 	b.failed(err)
 	if len(b.cfg.BootCmd) == 0 || b.was.Bootcmd == digest(text) || !b.due("bootcmd") {

@@ -1,6 +1,7 @@
 package apply_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -207,6 +208,24 @@ power_state: mode "sleep" is none of reboot, poweroff, halt`)
 	m.reboot()
 	m.expect(apply.Boot, config.Config{PowerState: config.Power{Mode: "halt", Delay: "later"}},
 		apply.Outcome{}, `power_state: delay "later" is neither now nor +minutes`)
+}
+
+// TestBootKillsNothing: nobody waits for a program longer than there is time,
+// but it comes to its end. Half a resize2fs would be worse than none.
+func TestBootKillsNothing(t *testing.T) {
+	m := newMachine(t)
+	m.disk("vdb", "DATA")
+	m.write("sys/devices/vdb/size", "16384\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	cfg := load(t, "bootcmd: [echo one]\ngrowpart: {devices: [LABEL=DATA]}\n")
+	if _, err := apply.Boot(ctx, m.Host, &cfg); err != nil {
+		t.Fatal(err)
+	}
+	m.called("run /usr/bin/busybox sh -c echo one", "run /usr/sbin/e2fsck -f -p /dev/vdb", "run /usr/sbin/resize2fs /dev/vdb")
+	if m.ended {
+		t.Error("a program is killed when its time is over")
+	}
 }
 
 // TestGrow has file systems that are smaller than what they are on.

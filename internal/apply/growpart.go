@@ -99,8 +99,11 @@ func (b *boot) grow(ctx context.Context, d blockdev.Device) error {
 	return nil
 }
 
-// resize is resize2fs. One that is not mounted has to be checked before.
+// resize is resize2fs. One that is not mounted has to be checked before. On a
+// large disk that takes longer than anybody waits: what has begun comes to its
+// end, whoever goes on meanwhile.
 func (b *boot) resize(ctx context.Context, device string) error {
+	ctx = context.WithoutCancel(ctx)
 	mounted, err := b.h.mounted()
 	if err != nil {
 		return err

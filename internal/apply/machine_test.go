@@ -23,6 +23,7 @@ type machine struct {
 	*box
 	calls []string
 	fail  map[string]error // what a call answers, by its beginning
+	ended bool             // a program was run in a context that had ended
 }
 
 func newMachine(t *testing.T) *machine {
@@ -109,7 +110,8 @@ func (m *machine) LoadModule(name, params string) error {
 	return nil
 }
 
-func (m *machine) Run(_ context.Context, name string, args ...string) ([]byte, error) {
+func (m *machine) Run(ctx context.Context, name string, args ...string) ([]byte, error) {
+	m.ended = m.ended || ctx.Err() != nil
 	err := m.call("run %s %s", name, strings.Join(args, " "))
 	if err == nil && len(args) == 2 && args[0] == "mkswap" {
 		f, err := os.OpenFile(args[1], os.O_WRONLY, 0)
