@@ -52,5 +52,7 @@ func (n *netConfig) sound() (notes []string) {
 
 // isLine says whether a text can be a name: one line, and not empty.
 func isLine(text string) bool {
-	return strings.TrimSpace(text) != "" && !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\u0085' || r == '\u2028' || r == '\u2029' || r == '\ufffd' })
+	return strings.TrimSpace(text) != "" && !strings.ContainsFunc(text, func(r rune) bool {
+		return r < ' ' || r == 0x7f || r == '\u0085' || r == '\u2028' || r == '\u2029' || r == '\ufffd'
+	})
 }
