@@ -25,7 +25,7 @@ func (c *configurator) Preview(text []byte) control.ConfigPreview {
 func (f *serviceFiles) preview(cfg *config.Config) control.ConfigPreview {
 	before := f.hashes()
 	f.mu.Lock()
-	offBefore, from := f.off, sources(f.from.Dirs, cfg)
+	offBefore, from := f.off, sources(f.from.Dirs, cfg, f.enabled.file)
 	f.mu.Unlock()
 	now := map[string]string{}
 	for _, step := range plan.Make(compose.LoadAll(from)).Steps {

@@ -61,8 +61,8 @@ func (d *Driver) run(ctx context.Context, name string, do Applier, cfg *config.C
 	ctx, cancel := context.WithTimeout(ctx, d.Bound)
 	go func() {
 		defer cancel()
-		defer d.leave(name)
 		outcome, err := d.call(ctx, name, do, cfg)
+		d.leave(name) // first: who has the answer may ask again at once
 		answers <- answer{outcome, err}
 	}()
 	select {
