@@ -40,7 +40,7 @@ type Device struct {
 	Partition  int    // of a partition: its number
 	Partitions int    // of a disk: how many the kernel sees
 	PartLabel  string // of a GPT partition: its name
-	PartUUID   string
+	PartUUID   string // likewise; List leaves it empty where the kernel does not tell
 }
 
 // List is every disk and partition that holds something, disks before their
@@ -149,7 +149,7 @@ func (h Host) Find(spec string) (Device, error) {
 	}
 	for _, d := range devices {
 		if matches(d) {
-			return d, nil
+			return h.Identify(d), nil
 		}
 	}
 	return Device{}, fmt.Errorf("cannot find device %q: %w", spec, ErrNotFound)
@@ -176,7 +176,7 @@ func (h Host) matcher(spec string) (func(Device) bool, error) {
 	case key == "PARTLABEL" && tagged:
 		return func(d Device) bool { return d.PartLabel == value }, nil
 	case key == "PARTUUID" && tagged:
-		return func(d Device) bool { return strings.EqualFold(d.PartUUID, value) }, nil
+		return func(d Device) bool { return strings.EqualFold(h.Identify(d).PartUUID, value) }, nil
 	}
 	return nil, errors.New("want LABEL=, UUID=, PARTLABEL=, PARTUUID= or a path below /dev")
 }

@@ -16,7 +16,7 @@ func (h Host) Sibling(spec, partLabel string) (Device, error) {
 	}
 	for _, d := range devices {
 		if d.PartLabel == partLabel && d.Disk != "" && d.Disk == of.Disk {
-			return d, nil
+			return h.Identify(d), nil
 		}
 	}
 	return Device{}, fmt.Errorf("no partition %s beside %s: %w", partLabel, of.Path, ErrNotFound)

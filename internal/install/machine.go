@@ -96,7 +96,7 @@ func (m Machine) look(spec string) (Target, error) {
 	for _, d := range devices {
 		if d.Disk == t.Name {
 			content, _ := blockdev.Probe(d.Path) // what cannot be read is not known
-			t.Partitions = append(t.Partitions, Part{d, content})
+			t.Partitions = append(t.Partitions, Part{m.Host.Identify(d), content})
 		}
 	}
 	if t.Empty, t.Content, err = blockdev.Empty(t.Path); err != nil {

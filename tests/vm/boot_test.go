@@ -33,6 +33,7 @@ var core = map[string][]scenario{
 		{"trial-runs", trialRuns},
 		{"rescue", rescued},
 		{"install", installs},
+		{"upgrade-bios", upgrades("bios", brokenReleases[:4])},
 	},
 	"arm64": {
 		{"uefi", uefiBoot},
@@ -43,6 +44,9 @@ var core = map[string][]scenario{
 var slow = map[string][]scenario{
 	"amd64": {
 		{"power-cut", powerCut},
+		{"power-cuts", powerCuts},
+		{"broken-bios", brokenOnly("bios")},
+		{"broken-uefi", brokenOnly("uefi")},
 		{"reboots", reboots},
 		{"install-order", installsAlone},
 	},

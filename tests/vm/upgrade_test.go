@@ -178,6 +178,19 @@ func upgrades(firmware string, broken []brokenRelease) func(*testing.T, lab) {
 	}
 }
 
+// brokenOnly runs all broken releases on one disk.
+func brokenOnly(firmware string) func(*testing.T, lab) {
+	return func(t *testing.T, l lab) {
+		r := l.openReleases(t)
+		g := l.bootDisk(t, firmware, l.installDisk(t, l.installedConfig(t, r)))
+		g.settle(t)
+		checkDockerRun(t, g)
+		g.sh(t, "docker run -d --name kept --restart always busybox sleep 987654 && echo kept > /home/rancher/kept && sync")
+		g.breakReleases(t, r, brokenReleases)
+		g.powerOff(t)
+	}
+}
+
 // checkUpgrade upgrades to a release and waits until it is committed.
 func (g *guest) checkUpgrade(t *testing.T, ref string) {
 	id := g.bootID(t)
