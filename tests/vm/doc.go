@@ -28,6 +28,11 @@
 //	amd64/no-network            no network card: login prompt, docker
 //	amd64/flipped               one byte of the OS image is wrong: rescue
 //	amd64/required              the state disk is required and cannot be mounted: rescue
+//	amd64/trial-fails           a trial whose root hash is wrong: a reboot and a boot note
+//	amd64/trial-hangs           a trial that waits for its disk until the deadline: the same
+//	amd64/trial-runs            a trial that comes up; then PID 1 is frozen and the watchdog bites,
+//	                            and rosd is killed until the trial is given up
+//	amd64/rescue                rescue on demand: network, ssh, tools, and no write to the state disk
 //	arm64/uefi                  the ISO, from UEFI: services, ssh, docker, poweroff
 //
 // and with ROS_TEST_ALL=1
