@@ -103,7 +103,9 @@ func (l *liveRun) set(t *testing.T, c live.Case) {
 		l.before[c.Looks[i].Run] = printed
 	}
 	for _, s := range c.Set {
-		if r := l.try(t, setCommand(t, "set", s), nil); r.Code != 0 {
+		if c.Drops {
+			l.dropAfter(t, setCommand(t, "set", s))
+		} else if r := l.try(t, setCommand(t, "set", s), nil); r.Code != 0 {
 			t.Errorf("ros config set %s: exit code %d\n%s%s", s.Key, r.Code, r.Stdout, r.Stderr)
 			return
 		}
@@ -118,7 +120,9 @@ func (l *liveRun) takeBack(t *testing.T, c live.Case) {
 	for _, s := range c.Set {
 		names = append(names, quote(s.Key))
 	}
-	if r := l.try(t, "sudo ros config unset "+strings.Join(names, " "), nil); r.Code != 0 {
+	if unset := "sudo ros config unset " + strings.Join(names, " "); c.Drops {
+		l.dropAfter(t, unset)
+	} else if r := l.try(t, unset, nil); r.Code != 0 {
 		t.Errorf("ros config unset %s: exit code %d\n%s%s", names, r.Code, r.Stdout, r.Stderr)
 	}
 	l.wait(t, c.Set[0].Key+" is unset", c.Looks, func(look live.Look) string {
@@ -166,6 +170,17 @@ func (l *liveRun) trial(t *testing.T, c live.Case) {
 		cancel()
 		l.logIn(t)
 	}
+}
+
+// dropAfter runs a command whose connection may end before it does, and logs in
+// anew. What it did the looks show.
+func (l *liveRun) dropAfter(t *testing.T, command string) {
+	t.Helper()
+	ctx, cancel := l.within(time.Minute)
+	defer cancel()
+	_, _ = l.ssh.Run(ctx, command, nil)
+	l.hangUp()
+	l.logIn(t)
 }
 
 func setCommand(t *testing.T, verb string, s live.Setting) string {

@@ -27,6 +27,7 @@ type Case struct {
 	Looks []Look   `yaml:"looks"`
 	Alone bool     `yaml:"alone"` // taken back before the next one
 	Cuts  bool     `yaml:"cuts"`  // cuts off who looks
+	Drops bool     `yaml:"drops"` // the connection may not survive it
 }
 
 // Look is a command and what it prints.
