@@ -198,7 +198,7 @@ func runProject(ctx context.Context, req project.Request) (project.Result, error
 	if err != nil {
 		return result, err
 	}
-	cmd := exec.CommandContext(ctx, projectProgram, "load")
+	cmd := exec.CommandContext(ctx, projectProgram)
 	cmd.Stdin = bytes.NewReader(in)
 	out, err := cmd.Output()
 	var exit *exec.ExitError

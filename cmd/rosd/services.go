@@ -23,6 +23,7 @@ import (
 // when they were read last.
 type serviceFiles struct {
 	log      *slog.Logger
+	builtIn  string // folder of the OS's own
 	projects *projects
 	enabled  enabledFiles
 
@@ -41,7 +42,7 @@ type serviceFiles struct {
 func newServiceFiles(builtIn, operators string, log *slog.Logger) *serviceFiles {
 	return &serviceFiles{
 		from: compose.Sources{Dirs: []string{builtIn, operators}, Env: withDomain(nil)},
-		log:  log, projects: newProjects(log), enabled: enabledFiles{catalog.Store{Dir: enabledDir}}, once: make(chan struct{}),
+		log:  log, builtIn: builtIn, projects: newProjects(log), enabled: enabledFiles{catalog.Store{Dir: enabledDir}}, once: make(chan struct{}),
 	}
 }
 

@@ -94,8 +94,13 @@ func split(r io.Reader, stream string, emit func(servicelog.Line) error) error {
 	return ended(lines.Err())
 }
 
+// lastLineBound is for an engine that does not answer: who asks waits with it.
+const lastLineBound = 2 * time.Second
+
 // LastLine is the last line that a service wrote since then; "": none.
 func (r *Runtime) LastLine(ctx context.Context, svc compose.Service, since time.Time) string {
+	ctx, cancel := context.WithTimeout(ctx, lastLineBound)
+	defer cancel()
 	last := ""
 	_ = r.Log(ctx, svc, 1, false, func(l servicelog.Line) error {
 		if !l.Time.Before(since) {

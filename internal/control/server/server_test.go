@@ -111,8 +111,10 @@ func serveAs(t *testing.T, gid int) (socket, root string) {
 		},
 		Config:  fakeConfig{},
 		OS:      fakeWorker{},
-		Cgroups: filepath.Join(root, "sys/services"),
-		Log:     slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Catalog: fakeCatalog{}, Pending: func() []string { return []string{"shop is not here yet"} },
+		EngineLog: fakeLog,
+		Cgroups:   filepath.Join(root, "sys/services"),
+		Log:       slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	socket = filepath.Join(dir, "run", "rosd.sock")
 	l, err := server.Listen(socket, gid)
@@ -187,7 +189,7 @@ func TestStatus(t *testing.T) {
 	want := control.Status{
 		Version: "v0.1.0", Arch: "arm64", Hostname: "box", Slot: "iso", State: "RAM", Kernel: "6.12.0",
 		UptimeSeconds: 12.34, MemTotal: 2 << 20, MemAvailable: 1 << 20,
-		Warnings: []string{"no state disk", "junk.yml: not YAML"},
+		Warnings: []string{"no state disk", "junk.yml: not YAML", "shop is not here yet"},
 		Services: []control.Service{
 			{Name: "ntp", Scope: "system", Image: "ros/ntp", File: "ntp.yml", State: control.Running, Pid: 77, Memory: 4096},
 			{Name: "ssh", State: control.Failed, Reason: "ssh.yml:3: bad"},

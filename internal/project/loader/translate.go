@@ -124,10 +124,7 @@ func (t *translation) when(to *compose.Service) {
 	s := t.service
 	t.out.HostConfig.RestartPolicy.Name = "no"
 	to.Restart = t.restart()
-	to.StopSignal, to.StopGracePeriod = "SIGTERM", 10*time.Second
-	if s.StopSignal != "" {
-		to.StopSignal = s.StopSignal
-	}
+	to.StopSignal, to.StopGracePeriod = s.StopSignal, 10*time.Second // "": the image's
 	if s.StopGracePeriod != nil {
 		to.StopGracePeriod = time.Duration(*s.StopGracePeriod)
 	}
