@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -78,10 +79,29 @@ func (r *Release) stream(ctx context.Context, l ocispec.Descriptor, offset int64
 	return nil
 }
 
+// prune removes from the cache what another release left there.
+func (r *Release) prune() error {
+	files, err := filepath.Glob(filepath.Join(r.cache, "*.part"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if !slices.ContainsFunc(r.layers, func(l ocispec.Descriptor) bool { return filepath.Base(file) == cacheName(l) }) {
+			err = errors.Join(err, os.Remove(file))
+		}
+	}
+	return err
+}
+
+func cacheName(l ocispec.Descriptor) string { return l.Digest.Encoded() + ".part" }
+
 // cached downloads into a file of the cache, going on where it ends, and
 // copies from there. The file goes when it has been copied, or is damaged.
 func (r *Release) cached(ctx context.Context, l ocispec.Descriptor, w io.Writer, progress Progress) error {
-	file, err := os.OpenFile(filepath.Join(r.cache, l.Digest.Encoded()+".part"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err := r.prune(); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(filepath.Join(r.cache, cacheName(l)), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}

@@ -254,6 +254,10 @@ func TestPartGoesOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	other := filepath.Join(o.Cache, "0123.part") // of a release that was never finished
+	if err := os.WriteFile(other, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	limit.Store(9)
 	err = r.Part(ctx, release.Kernel, io.Discard, nil)
 	if want := "cannot get the kernel of release v1.0.0: the download stopped at 9 of 19 bytes, 1 attempts to go on failed: unexpected EOF"; text(err) != want {
@@ -417,5 +421,15 @@ func FuzzBundle(f *testing.F) {
 			t.Errorf("Verify() = %v, Read() = %v", c, readErr)
 		}
 		_, _ = release.ParseManifest(manifest)
+	})
+}
+
+func FuzzList(f *testing.F) {
+	f.Add([]byte("current: registry.example.com/roster:v1.2.3\navailable:\n- ./v1.2.2.tar\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		l, err := release.ParseList("https://example.com/releases.yml", data)
+		if err == nil && l.Current == "" {
+			t.Errorf("ParseList(%q) names no current release and says nothing", data)
+		}
 	})
 }
