@@ -34,6 +34,7 @@ bootcmd:
     echo 'nfsd 127.0.0.1 2147483647 everybody' >/proc/net/rpc/auth.unix.ip/channel
     echo 'everybody /run/exported 2147483647 9218 65534 65534 0' >/proc/net/rpc/nfsd.export/channel
     echo 'everybody 1 \x00000000 2147483647 /run/exported' >/proc/net/rpc/nfsd.fh/channel
+    echo -3 >/proc/fs/nfsd/versions
     echo 2 >/proc/fs/nfsd/threads
 mounts:
   - ["127.0.0.1:/", "/mnt/nfs", "nfs4", "nofail"]
