@@ -26,6 +26,7 @@ var core = map[string][]scenario{
 		{"config-drive", configDrive},
 		{"small", smallMemory},
 		{"no-network", noNetwork},
+		{"pulled-images", pulledImages},
 		{"flipped", flippedByte},
 		{"required", stateRequired},
 		{"trial-fails", trialFails},
