@@ -127,7 +127,7 @@ type Power struct {
 // Rancher is the part of the config that RancherOS keeps apart.
 type Rancher struct {
 	Console                string              `yaml:"console" is:"name" when:"boot" doc:"The console to start. This version has one, default."`
-	Environment            map[string]string   `yaml:"environment" when:"environment" doc:"Variables for services: they fill ${NAME} in service files and environment entries without a value."`
+	Environment            map[string]string   `yaml:"environment" when:"environment" doc:"Variables for services: they fill ${NAME} in service files and environment entries without a value. REGISTRY_DOMAIN is the registry of images whose name has none."`
 	Services               map[string]Service  `yaml:"services" when:"services" doc:"System services, as in a Compose file (version 1 or later)."`
 	ServicesInclude        map[string]bool     `yaml:"services_include" when:"services" doc:"Services to run (true) or not (false), by name or by a file below /var/lib/rancher."`
 	BootstrapServices      map[string]Service  `yaml:"bootstrap" none:"PID 1 does what bootstrap containers did: modules, state disk, growing it" doc:"Containers run before the state disk is mounted."`
@@ -178,12 +178,12 @@ type Docker struct {
 	Group          string            `yaml:"group" is:"account" doc:"Group that may use the socket."`
 	Graph          string            `yaml:"graph" also:"data_root" none:"it is fixed: /var/lib/docker" doc:"Where images and containers are kept."`
 	Host           []string          `yaml:"host" is:"docker-host" doc:"What dockerd listens on besides /run/docker.sock: tcp://0.0.0.0:2376."`
-	InsecureReg    []string          `yaml:"insecure_registry" is:"line" doc:"Registries without (good) TLS."`
+	InsecureReg    []string          `yaml:"insecure_registry" is:"line" doc:"Registries without (good) TLS; for images of system services too."`
 	LiveRestore    bool              `yaml:"live_restore" doc:"Containers go on while dockerd restarts. On unless it is set to false."`
 	LogDriver      string            `yaml:"log_driver" is:"name" doc:"Log driver of containers."`
 	LogOpts        map[string]string `yaml:"log_opts" doc:"Its options."`
 	PidFile        string            `yaml:"pid_file" none:"dockerd writes none" doc:"File for dockerd's process number."`
-	RegistryMirror Words             `yaml:"registry_mirror" is:"url" doc:"Mirror of Docker Hub; a list for more than one."`
+	RegistryMirror Words             `yaml:"registry_mirror" is:"url" doc:"Mirror of Docker Hub; a list for more than one. For images of system services too."`
 	Restart        *bool             `yaml:"restart" none:"restart policies of containers decide" doc:"Restart containers with dockerd."`
 	SELinuxEnabled *bool             `yaml:"selinux_enabled" none:"there is no SELinux here" doc:"SELinux for containers."`
 	StorageDriver  string            `yaml:"storage_driver" is:"name" doc:"Storage driver of images."`

@@ -17,7 +17,8 @@ func (a *app) upVerb() *cli.Command {
 		ArgsUsage: "[NAME…]",
 		Description: `Creates and starts what does not run and recreates what runs with an older
 definition than its file has now; the rest is left alone. Without a name: every
-service of the plan, in its order ("ros service plan" shows it).`,
+service of the plan, in its order ("ros service plan" shows it). Images that a
+system service needs are pulled as its pull_policy says.`,
 		Metadata: examples("ros service up", "ros service up --force-recreate ntp"),
 		Flags:    append(recreateFlags(), foregroundFlag(), noWaitFlag()),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
@@ -60,7 +61,8 @@ func (a *app) up(ctx context.Context, verb string, names []string, opts control.
 			names = append(names, step.Service)
 		}
 	}
-	err = a.change(ctx, verb, names, opts, a.settled)
+	missing := a.fetchImages(ctx, names)
+	err = errors.Join(missing, a.change(ctx, verb, names, opts, a.settled))
 	if all {
 		err = errors.Join(planFaults(plan), err)
 	}

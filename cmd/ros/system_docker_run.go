@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -185,22 +184,4 @@ func (a *app) runFile(cmd *cli.Command, args []string) (map[string]any, error) {
 		f["ulimits"] = limits
 	}
 	return f, nil
-}
-
-// fetch pulls an image that is not there, or as the policy says.
-func (a *app) fetch(ctx context.Context, name, policy string) error {
-	if policy != "always" {
-		_, err := a.daemon().image(ctx, name)
-		var refused *refusal
-		if err == nil || policy == "never" {
-			return nil
-		}
-		if !errors.As(err, &refused) || refused.status != 404 {
-			return a.explain("look up "+name, err)
-		}
-		fmt.Fprintf(a.stderr, "Unable to find image '%s' locally\n", name)
-	}
-	quiet := *a
-	quiet.stdout, quiet.terminal = a.stderr, false
-	return quiet.pull(ctx, name, false)
 }

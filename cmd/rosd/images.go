@@ -8,7 +8,9 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -70,10 +72,14 @@ type preloads struct {
 	system, docker *preload.Folder
 	arriving       atomic.Bool // those of the system may be on their way
 	supervisor     *supervise.Supervisor
+
+	mu     sync.Mutex
+	failed map[string][]string // folder: what was wrong with its archives
 }
 
 func newPreloads(store *imagestore.Store, log *slog.Logger) *preloads {
 	p := &preloads{
+		failed: map[string][]string{},
 		system: &preload.Folder{
 			Dir: preloadDir + "/system-docker", Record: "/var/lib/rancher/containerd/ros-preload.json", Log: log,
 			Load: func(ctx context.Context, r io.Reader, size int64) ([]string, error) {
@@ -101,11 +107,36 @@ func newPreloads(store *imagestore.Store, log *slog.Logger) *preloads {
 // run loads what is pending: into the system containerd at once, into Docker
 // when it is there. Services whose image is not on the machine wait meanwhile.
 func (p *preloads) run(ctx context.Context) {
-	_, _ = p.system.Run(ctx) // has logged what went wrong
+	_, _ = p.load(ctx, p.system) // remembers what went wrong
 	p.arriving.Store(false)
 	if pending, err := p.docker.Pending(); err == nil && len(pending) > 0 && p.engine(ctx) == nil {
-		_, _ = p.docker.Run(ctx)
+		_, _ = p.load(ctx, p.docker)
 	}
+}
+
+// load loads what is pending in a folder and remembers what went wrong.
+func (p *preloads) load(ctx context.Context, f *preload.Folder) ([]preload.Loaded, error) {
+	loaded, err := f.Run(ctx)
+	var failed []string
+	for _, l := range loaded {
+		if l.Err != nil {
+			failed = append(failed, l.Err.Error())
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		failed = append(failed, err.Error())
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failed[f.Dir] = failed
+	return loaded, err
+}
+
+// warnings are what an operator should know.
+func (p *preloads) warnings() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Concat(p.failed[p.system.Dir], p.failed[p.docker.Dir])
 }
 
 // engine waits until Docker is healthy.
@@ -133,7 +164,7 @@ func (p *preloads) now(ctx context.Context, say func(line string)) error {
 	const enginePatience = 2 * time.Minute
 	var errs []error
 	load := func(f *preload.Folder) {
-		loaded, err := f.Run(ctx)
+		loaded, err := p.load(ctx, f)
 		for _, l := range loaded {
 			if l.Err != nil {
 				errs = append(errs, l.Err)

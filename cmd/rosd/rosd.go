@@ -126,7 +126,9 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	installs := newAutoInstall(configs, log, func() bool {
 		return found.Load() || datasourceOver(services, files, again)
 	})
-	srv := newServer(services, files, func() []string { return slices.Concat(configs.currentWarnings(), installs.warnings()) }, configs, log)
+	srv := newServer(services, files, func() []string {
+		return slices.Concat(configs.currentWarnings(), installs.warnings(), loads.warnings())
+	}, configs, log)
 	srv.Images, srv.Baked, srv.Preload = store, runtime.Baked(), loads.now
 	srv.EngineLog = engine.Log
 	enabling := &enabler{
