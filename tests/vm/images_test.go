@@ -15,21 +15,18 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/rosteros/ros/internal/control"
-	"github.com/rosteros/ros/tests/registry"
+	oci "github.com/rosteros/ros/tests/registry"
 )
-
-// gateway is the machine of the test, as its guests see it.
-const gateway = "10.0.2.2"
 
 // serveImages starts a registry that guests reach, and returns it with the name
 // by which they do.
-func serveImages(t *testing.T) (*registry.Registry, string) {
+func serveImages(t *testing.T) (*oci.Registry, string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &registry.Registry{User: "tester", Password: "secret", Token: true}
+	g := &oci.Registry{User: "tester", Password: "secret", Token: true}
 	server := &http.Server{Handler: g}
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(func() { server.Close() })
@@ -37,20 +34,20 @@ func serveImages(t *testing.T) (*registry.Registry, string) {
 }
 
 // shellImage is an image with the guest's own busybox, which says something.
-func (g *guest) shellImage(t *testing.T, says string) registry.Image {
+func (g *guest) shellImage(t *testing.T, says string) oci.Image {
 	t.Helper()
 	r := g.try(t, "sudo cat /proc/1/root/usr/bin/busybox", nil)
 	if r.Code != 0 || r.Stdout == "" {
 		t.Fatalf("cannot read the OS's busybox: exit code %d: %s", r.Code, r.Stderr)
 	}
-	layer := registry.Layer{"bin/busybox": r.Stdout, "etc/passwd": "root:x:0:0::/root:/bin/sh\n"}
+	layer := oci.Layer{"bin/busybox": r.Stdout, "etc/passwd": "root:x:0:0::/root:/bin/sh\n"}
 	for _, name := range applets {
 		layer["bin/"+name] = "->busybox"
 	}
-	return registry.Image{
+	return oci.Image{
 		Platform: ocispec.Platform{OS: "linux", Architecture: g.lab.arch},
 		Config:   ocispec.ImageConfig{Cmd: []string{"sh", "-c", "echo " + says + "; sleep 987654"}, Env: []string{"PATH=/bin"}},
-		Layers:   []registry.Layer{layer, {"etc/says": says + "\n"}},
+		Layers:   []oci.Layer{layer, {"etc/says": says + "\n"}},
 	}
 }
 
