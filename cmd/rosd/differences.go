@@ -4,15 +4,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/rosteros/ros/internal/catalog"
 )
 
-// differences are what an update changes, line by line: the service file, then
-// the images.
-func differences(kept catalog.Enabled, old []byte, fresh *prepared) []string {
-	lines := diff(strings.Split(string(old), "\n"), strings.Split(string(fresh.text), "\n"))
+// newImages are the images that an update changes, a line each.
+func newImages(kept catalog.Enabled, fresh *prepared) []string {
+	var lines []string
 	for _, image := range slices.Sorted(maps.Keys(fresh.kept.Images)) {
 		now := fresh.kept.Images[image]
 		switch was, had := kept.Images[image]; {

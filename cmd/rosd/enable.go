@@ -196,7 +196,9 @@ func (e *enabler) prepare(ctx context.Context, what string, refresh bool, say sa
 	if err != nil {
 		return nil, err
 	}
-	text(say, "%s: %s", what, file.Origin)
+	if file.Origin != what {
+		text(say, "%s: %s", what, file.Origin)
+	}
 	env := e.files.environment()
 	services, faults := compose.Parse(file.Origin, file.Text, env)
 	p := &prepared{text: file.Text, kept: catalog.Enabled{Key: what, Name: file.Name, Origin: file.Origin, Time: time.Now().UTC().Truncate(time.Second)}}

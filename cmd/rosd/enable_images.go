@@ -169,18 +169,23 @@ func (e *enabler) tryUpdate(ctx context.Context, key string, dryRun bool, say sa
 	if err := e.clash(fresh.kept.Services, e.store.File(kept)); err != nil {
 		return err
 	}
-	if err := e.pullAll(ctx, fresh, true, say); err != nil {
-		return err
-	}
 	old, project, err := e.store.Content(kept)
 	if err != nil {
 		return err
 	}
-	changes := differences(kept, old, fresh)
-	for _, line := range changes {
-		text(say, "%s", line)
+	changed := 0
+	show := func(lines []string) {
+		changed += len(lines)
+		for _, line := range lines {
+			text(say, "%s", line)
+		}
 	}
-	if len(changes) == 0 {
+	show(diff(strings.Split(string(old), "\n"), strings.Split(string(fresh.text), "\n")))
+	if err := e.pullAll(ctx, fresh, true, say); err != nil {
+		return err
+	}
+	show(newImages(kept, fresh))
+	if changed == 0 {
 		text(say, "%s has not changed", key)
 		return nil
 	}

@@ -19,12 +19,14 @@ const shopFile = `name: shop
 services:
   db:
     image: busybox
+    pull_policy: never # the test has put it there
     command: [sh, -c, "sleep 1; echo ready > /data/ready; exec sleep 987654"]
     volumes: ["data:/data"]
     healthcheck: {test: [CMD, cat, /data/ready], interval: 2s, start_period: 60s, start_interval: 1s}
     restart: always
   api:
     image: busybox
+    pull_policy: never # the test has put it there
     command: [/bin/busybox, httpd, -f, -p, "8000", -h, /data]
     volumes: ["data:/data:ro"]
     environment: {GREETING: "${GREETING:-hello}"}
@@ -32,6 +34,7 @@ services:
     restart: always
   web:
     image: busybox
+    pull_policy: never # the test has put it there
     command: [/bin/busybox, httpd, -f, -p, "80", -h, /www]
     configs: [{source: page, target: /www/index.html}]
     secrets: [{source: word, target: word}]
