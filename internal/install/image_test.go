@@ -191,6 +191,32 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// TestStateGrows: the state partition of a disk image takes what a larger disk
+// has.
+func TestStateGrows(t *testing.T) {
+	job, _ := newJob(t)
+	path := filepath.Join(t.TempDir(), "disk.raw")
+	if err := writeImage(t, job, path, 2<<30); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	const size = 5 << 30
+	if err := file.Truncate(size); err != nil {
+		t.Fatal(err)
+	}
+	_, grown, err := blockdev.GrowGPT(file, size, 512, install.State)
+	if err != nil || !grown.Grown || grown.OldSize != 892*mib || grown.NewSize != (5<<30)-1156*mib {
+		t.Errorf("GrowGPT() = %+v, %v", grown, err)
+	}
+	if out := tool(t, nil, "sfdisk", "--verify", path); !strings.Contains(out, "No errors detected.") {
+		t.Errorf("sfdisk --verify: %s", out)
+	}
+}
+
 // TestWriteIsDeterministic: two builds of a disk image are the same bits.
 func TestWriteIsDeterministic(t *testing.T) {
 	job, _ := newJob(t)
