@@ -32,6 +32,7 @@ type machine struct {
 	record  string                                                         // path of slots' record
 	trusted bool                                                           // the image has a key to check releases with
 	open    func(context.Context) (bootloader.Loader, func() error, error) // the boot loader, and what closes it
+	look    func(context.Context) (bootloader.Loader, func() error, error) // the same, for reading only
 	note    func() (bootnote.Note, error)                                  // what the last trial boot wrote
 	tell    func(context.Context, initctl.Trial) error                     // PID 1
 	now     func() time.Time
@@ -64,6 +65,13 @@ func thisMachine(c call) (*machine, error) {
 			}
 			return esp, esp.Close, nil
 		},
+		look: func(ctx context.Context) (bootloader.Loader, func() error, error) {
+			esp, err := bootloader.ReadESP(ctx, host, image)
+			if err != nil {
+				return nil, nil, err
+			}
+			return esp, esp.Close, nil
+		},
 		note: func() (bootnote.Note, error) {
 			device, err := bootnote.Find(host, image)
 			if err != nil {
@@ -92,10 +100,14 @@ var errLive = errors.New("this is the live system: it has no slots (\"ros instal
 
 // with opens the boot loader for the length of work.
 func (m *machine) with(ctx context.Context, work func(bootloader.Loader) error) error {
+	return m.within(ctx, m.open, work)
+}
+
+func (m *machine) within(ctx context.Context, open func(context.Context) (bootloader.Loader, func() error, error), work func(bootloader.Loader) error) error {
 	if m.running.Slot == "" {
 		return errLive
 	}
-	loader, closeIt, err := m.open(ctx)
+	loader, closeIt, err := open(ctx)
 	if err != nil {
 		return err
 	}

@@ -61,6 +61,9 @@ func newBench(t *testing.T, b slots.Boot, running slots.Running) *bench {
 		open: func(context.Context) (bootloader.Loader, func() error, error) {
 			return loader, func() error { return nil }, nil
 		},
+		look: func(context.Context) (bootloader.Loader, func() error, error) {
+			return loader, func() error { return nil }, nil
+		},
 		note: func() (bootnote.Note, error) { return bootnote.Note{}, bootnote.ErrNone },
 		tell: func(_ context.Context, t initctl.Trial) error {
 			bench.told = append(bench.told, t)
@@ -291,7 +294,7 @@ func TestStatus(t *testing.T) {
 	}
 
 	broken := newBench(t, slots.Boot{Committed: slots.A}, on(slots.A))
-	broken.open = func(context.Context) (bootloader.Loader, func() error, error) { return nil, nil, errors.New("no disk") }
+	broken.look = func(context.Context) (bootloader.Loader, func() error, error) { return nil, nil, errors.New("no disk") }
 	if diff := cmp.Diff(slots.Status{State: slots.Idle, Running: on(slots.A), Version: "v1", Warnings: []string{"no disk"}}, broken.status(t.Context())); diff != "" {
 		t.Errorf("status without a boot loader (-want +got):\n%s", diff)
 	}

@@ -20,7 +20,7 @@ func (m *machine) status(ctx context.Context) slots.Status {
 		s.Warnings = append(s.Warnings, err.Error())
 	}
 	s.Wanted, s.Committed = record.Wanted, record.Committed
-	if err := m.with(ctx, func(l bootloader.Loader) error { return loaderStatus(l, record, &s) }); err != nil {
+	if err := m.within(ctx, m.look, func(l bootloader.Loader) error { return loaderStatus(l, record, &s) }); err != nil {
 		s.Warnings = append(s.Warnings, err.Error())
 	}
 	if s.State == slots.Failed && len(record.Failures) > 0 {

@@ -17,18 +17,16 @@ import (
 // ESPLabel is the PARTLABEL of the EFI system partition on a Roster disk.
 const ESPLabel = "ESP"
 
-const (
-	// espDir is where the partition is mounted while it is open, and at no other
-	// time: what is not mounted is not damaged by a power cut.
-	espDir = "/run/ros/esp"
-	// espBusy is how long another worker, which only reads, may still have it.
-	espBusy = 10 * time.Second
-)
+// espBusy is how long another worker may still have it, mounted the other way:
+// for reading, or for writing.
+const espBusy = 15 * time.Second
 
 // ESP is the boot loader of the disk that the running system came from.
+// The mount is nowhere in the machine's tree, and ends with the process: nothing
+// that is killed leaves it behind, where a power cut would find it.
 type ESP struct {
 	GRUB
-	dir string
+	mount *os.File
 }
 
 // OpenESP finds the EFI system partition on the disk of image, which is what
@@ -40,51 +38,90 @@ func OpenESP(ctx context.Context, host blockdev.Host, image string) (e *ESP, not
 	if err == nil {
 		note, err = checkFAT(ctx, d.Path)
 	}
-	var dir string
 	if err == nil {
-		dir, err = mountESP(ctx, d.Path)
+		e, err = mountESP(ctx, d.Path, true)
 	}
 	if err != nil {
 		return nil, note, fmt.Errorf("cannot open the EFI system partition: %w", err)
 	}
-	return &ESP{GRUB: GRUB{Files: Dir(dir)}, dir: dir}, note, nil
+	return e, note, nil
 }
 
-// Close unmounts it.
+// ReadESP is OpenESP for those who only look: nothing on the disk changes.
+func ReadESP(ctx context.Context, host blockdev.Host, image string) (*ESP, error) {
+	d, err := host.Sibling(image, ESPLabel)
+	var e *ESP
+	if err == nil {
+		e, err = mountESP(ctx, d.Path, false)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the EFI system partition: %w", err)
+	}
+	return e, nil
+}
+
+// Close unmounts it, after everything is on the disk.
 func (e *ESP) Close() error {
-	if err := errors.Join(unix.Unmount(e.dir, 0), os.Remove(e.dir)); err != nil {
+	if err := errors.Join(e.Files.Sync(), e.mount.Close()); err != nil {
 		return fmt.Errorf("cannot close the EFI system partition: %w", err)
 	}
 	return nil
 }
 
-// mountESP mounts at a folder of its own: two workers may read at a time.
-func mountESP(ctx context.Context, device string) (string, error) {
-	if err := os.MkdirAll(espDir, 0o700); err != nil {
-		return "", err
-	}
-	dir, err := os.MkdirTemp(espDir, "")
-	if err != nil {
-		return "", err
-	}
-	const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_NOATIME
-	// Names are ASCII; errors=remount-ro is the driver's own, said aloud.
-	const options = "umask=0077,codepage=437,iocharset=ascii,shortname=mixed,errors=remount-ro"
+func mountESP(ctx context.Context, device string, write bool) (*ESP, error) {
 	end := time.Now().Add(espBusy)
 	for {
-		err = unix.Mount(device, dir, "vfat", flags, options)
-		if !errors.Is(err, unix.EBUSY) || time.Now().After(end) || ctx.Err() != nil {
-			break
+		mount, err := mountFAT(device, write)
+		if errors.Is(err, unix.EBUSY) && !write {
+			// Somebody writes. The kernel mounts a device in one way only, and what
+			// matters is that we do not write.
+			mount, err = mountFAT(device, true)
+		}
+		if err == nil {
+			return &ESP{GRUB: GRUB{Files: Dir(fmt.Sprintf("/proc/self/fd/%d", mount.Fd()))}, mount: mount}, nil
+		}
+		if !errors.Is(err, unix.EBUSY) || time.Now().After(end) {
+			return nil, fmt.Errorf("mount %s: %w", device, err)
 		}
 		select {
 		case <-ctx.Done():
+			return nil, ctx.Err()
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// fatOptions: names are ASCII; errors=remount-ro is the driver's own, said aloud.
+var fatOptions = [][2]string{
+	{"umask", "0077"}, {"codepage", "437"}, {"iocharset", "ascii"}, {"shortname", "mixed"}, {"errors", "remount-ro"},
+}
+
+func mountFAT(device string, write bool) (*os.File, error) {
+	fs, err := unix.Fsopen("vfat", unix.FSOPEN_CLOEXEC)
 	if err != nil {
-		return "", errors.Join(fmt.Errorf("mount %s: %w", device, err), os.Remove(dir))
+		return nil, err
 	}
-	return dir, nil
+	defer unix.Close(fs)
+	attrs := unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC | unix.MOUNT_ATTR_NOATIME
+	if !write {
+		attrs |= unix.MOUNT_ATTR_RDONLY
+		if err := unix.FsconfigSetFlag(fs, "ro"); err != nil {
+			return nil, err
+		}
+	}
+	for _, o := range append([][2]string{{"source", device}}, fatOptions...) {
+		if err := unix.FsconfigSetString(fs, o[0], o[1]); err != nil {
+			return nil, fmt.Errorf("option %s=%s: %w", o[0], o[1], err)
+		}
+	}
+	if err := unix.FsconfigCreate(fs); err != nil {
+		return nil, err
+	}
+	fd, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, attrs)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), device), nil
 }
 
 // The flags of a FAT32 file system: byte 0x41 of its first sector, set by the
