@@ -24,7 +24,6 @@ import (
 type stage struct {
 	mu       sync.Mutex
 	services []supervise.Service
-	commits  int
 	refuse   error // of commit
 	full     error // of the state disk
 	said     []string

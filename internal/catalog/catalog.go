@@ -241,8 +241,8 @@ func (c *Catalog) read(ctx context.Context, r Repository, path string, refresh b
 	if err != nil {
 		return nil, true, err
 	}
-	if err := os.MkdirAll(filepath.Dir(cached), 0o755); err == nil {
-		err = atomicfile.WriteFile(cached, text, 0o644)
+	if os.MkdirAll(filepath.Dir(cached), 0o755) == nil {
+		_ = atomicfile.WriteFile(cached, text, 0o644) // without a copy it is fetched again
 	}
 	return text, true, err
 }

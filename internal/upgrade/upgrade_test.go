@@ -115,7 +115,9 @@ func (r *rig) release(t *testing.T, version string) *release.Release {
 }
 
 // data is what is in the OS image of a version.
-func data(version string) []byte { return releasetest.Content(uint64(len(version))+uint64(version[1]), 64) }
+func data(version string) []byte {
+	return releasetest.Content(uint64(len(version))+uint64(version[1]), 64)
+}
 
 // image is the OS image of a version: data, and behind it the verity tree.
 func image(version string) []byte {

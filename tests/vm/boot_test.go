@@ -20,13 +20,10 @@ var core = map[string][]scenario{
 	"amd64": {
 		{"bios", biosBoot},
 		{"state-disk", stateDisk}, // uefi, bad-input
-		{"enable", enableFromURL}, // network, cut-off
 		{"config", configured},
-		{"config-at-boot", configAtBoot},
 		{"config-drive", configDrive},
 		{"small", smallMemory},
 		{"no-network", noNetwork},
-		{"pulled-images", pulledImages},
 		{"flipped", flippedByte},
 		{"required", stateRequired},
 		{"trial-fails", trialFails},
@@ -44,6 +41,9 @@ var core = map[string][]scenario{
 // slow is added by `make test-all`.
 var slow = map[string][]scenario{
 	"amd64": {
+		{"enable", enableFromURL}, // network, cut-off
+		{"config-at-boot", configAtBoot},
+		{"pulled-images", pulledImages},
 		{"power-cut", powerCut},
 		{"power-cuts", powerCuts},
 		{"broken-bios", brokenOnly("bios")},

@@ -18,7 +18,6 @@ type checker struct {
 	root   yamldoc.Value
 	faults []compose.Fault
 	ours   []string // services of scope user
-	others []string // services of scope system: not for the engine, checked elsewhere
 }
 
 func (c *checker) add(f yamldoc.Fault) {
