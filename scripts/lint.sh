@@ -11,6 +11,7 @@ fi
 echo "lint: go vet"
 go vet ./... || status=1
 go vet -tags vm ./tests/vm/... || status=1
+go vet -tags engine ./internal/docker || status=1
 GOARCH=arm64 go vet ./init ./cmd/... || status=1
 echo "lint: staticcheck"
 go tool staticcheck ./... || status=1

@@ -46,6 +46,7 @@ var slow = map[string][]scenario{
 		{"pulled-images", pulledImages},
 		{"power-cut", powerCut},
 		{"power-cuts", powerCuts},
+		{"upgrade-by-itself", automatic},
 		{"broken-bios", brokenOnly("bios")},
 		{"broken-uefi", brokenOnly("uefi")},
 		{"reboots", reboots},

@@ -191,6 +191,36 @@ func brokenOnly(firmware string) func(*testing.T, lab) {
 	}
 }
 
+// automatic has a machine upgrade itself: rancher.upgrade.policy is auto, and
+// the list has a new current release.
+func automatic(t *testing.T, l lab) {
+	r := l.openReleases(t)
+	r.list(t, "./v9.0.0")
+	r.make(t, "v9.0.0", change{})
+	cfg := strings.Replace(l.installedConfig(t, r), "    commit_window:", "    policy: auto\n    jitter: 0\n    interval: 60\n    commit_window:", 1)
+	g := l.bootDisk(t, "bios", l.installDisk(t, cfg))
+	g.step(t, "upgrades-itself", func(t *testing.T) {
+		if out := g.sh(t, "sudo ros os list"); !strings.Contains(out, "v9.0.0") {
+			t.Errorf("ros os list: %s", out)
+		}
+		s := g.backFrom(t, g.bootID(t), func(s slots.Status) bool { return s.State == slots.Committed })
+		if s.Version != "v9.0.0" || s.Running.Slot != slots.B {
+			t.Errorf("ros os status: %+v", s)
+		}
+		g.settle(t)
+	})
+	g.step(t, "pause", func(t *testing.T) {
+		g.sh(t, "sudo ros os pause 1h && sudo ros os resume")
+	})
+	g.step(t, "verify", func(t *testing.T) {
+		// Slot A is of the build, which the test's key has not signed.
+		if r := g.try(t, "sudo ros os verify", nil); !strings.Contains(r.Stdout, "every byte is as it was signed with") {
+			t.Errorf("ros os verify: %s%s", r.Stdout, r.Stderr)
+		}
+	})
+	g.powerOff(t)
+}
+
 // checkUpgrade upgrades to a release and waits until it is committed.
 func (g *guest) checkUpgrade(t *testing.T, ref string) {
 	id := g.bootID(t)
