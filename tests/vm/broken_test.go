@@ -21,7 +21,7 @@ var brokenReleases = []brokenRelease{
 	{
 		name:     "initrd-fails",
 		change:   change{initrd: func([]byte) []byte { return bytes.Repeat([]byte("no initrd\n"), 1000) }},
-		reason:   regexp.MustCompile(`kernel|PID 1`),
+		reason:   regexp.MustCompile(`^kernel: `),
 		provokes: []string{`Kernel panic`, `---\[ end Kernel panic`, `Unable to mount root fs`, `Call Trace`},
 	},
 	{
@@ -46,7 +46,7 @@ var brokenReleases = []brokenRelease{
 	{
 		name:     "kernel-panics",
 		change:   change{cmdline: func(words string) string { return words + " rdinit=/nowhere init=/nowhere root=/dev/null rootwait=1" }},
-		reason:   regexp.MustCompile(`kernel|PID 1`),
+		reason:   regexp.MustCompile(`^kernel: `),
 		provokes: []string{`Kernel panic`, `Call Trace`},
 	},
 	{
@@ -58,7 +58,7 @@ var brokenReleases = []brokenRelease{
 	{
 		name:   "hangs-before-user-space",
 		change: change{kernel: hangingKernel},
-		reason: regexp.MustCompile(`kernel`),
+		reason: regexp.MustCompile(`^kernel: `),
 	},
 	{
 		name:   "hangs-after",

@@ -275,10 +275,11 @@ func (g *guest) breakReleases(t *testing.T, r *releases, broken []brokenRelease)
 			id := g.bootID(t)
 			g.upgrade(t, ref)
 			s := g.backFrom(t, id, func(s slots.Status) bool { return s.Running.Slot == slots.A && s.Failure != nil })
-			if s.State != slots.Failed || s.Failure.Version != "v9-"+b.name || !b.reason.MatchString(s.Failure.Reason) {
+			said := s.Failure.Check + ": " + s.Failure.Reason
+			if s.State != slots.Failed || s.Failure.Version != "v9-"+b.name || !b.reason.MatchString(said) {
 				t.Errorf("ros os status: state %s, failure %+v; want reason %s", s.State, s.Failure, b.reason)
 			}
-			t.Logf("%s: %s", b.name, s.Failure.Reason)
+			t.Logf("%s: %s", b.name, said)
 			if b.after != nil {
 				b.after(t, g)
 			}
@@ -292,7 +293,7 @@ func (g *guest) breakReleases(t *testing.T, r *releases, broken []brokenRelease)
 type brokenRelease struct {
 	name     string
 	change   change
-	reason   *regexp.Regexp // what ros os status says
+	reason   *regexp.Regexp // what ros os status says: the check, and why
 	provokes []string       // lines on the console that are meant to be there
 	after    func(*testing.T, *guest)
 }
