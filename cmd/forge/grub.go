@@ -8,8 +8,11 @@ import (
 // diskModules are what grub.cfg of an installed disk uses (internal/bootloader).
 var diskModules = []string{
 	"fat", "part_gpt", "normal", "configfile", "linux", "boot", "loadenv", "eval", "serial", "terminal",
-	"echo", "test", "true", "sleep", "halt", "reboot", "minicmd", "ls", "cat", "all_video",
+	"echo", "test", "true", "sleep", "halt", "reboot", "minicmd", "ls", "cat", "all_video", "regexp", "memrw",
 }
+
+// pciModules reach the watchdog; GRUB has them where PCI is at fixed ports.
+var pciModules = []string{"setpci"}
 
 // diskPrefix is where GRUB on an installed disk finds its grub.cfg: on the
 // second partition of the disk that it was itself loaded from. It searches for
@@ -29,7 +32,7 @@ func (f *forge) grubDir() string { return filepath.Join(f.shared, "boot") }
 
 // grub makes them.
 func (f *forge) grub() error {
-	return f.once(f.shared, "GRUB", hash(forgeFormat, f.arch, diskModules, diskPrefix), func() error {
+	return f.once(f.shared, "GRUB", hash(forgeFormat, f.arch, diskModules, pciModules, diskPrefix), func() error {
 		if err := os.RemoveAll(f.grubDir()); err != nil {
 			return err
 		}
@@ -51,5 +54,8 @@ func (f *forge) grub() error {
 
 func (f *forge) grubImage(platform, name string, modules ...string) error {
 	args := []string{"grub-mkimage", "-O", platform, "-o", filepath.Join(f.grubDir(), name), "-p", diskPrefix}
+	if f.arch.BIOS {
+		modules = append(modules, pciModules...)
+	}
 	return f.inRoot(append(append(args, diskModules...), modules...)...)
 }

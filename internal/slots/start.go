@@ -20,7 +20,7 @@ type Start struct {
 
 // Medium is what can go wrong for a boot loader. The zero value is a sound disk.
 type Medium struct {
-	Unloadable []Slot // the kernel or initrd of these cannot be read
+	Unloadable []Slot // the kernel or initrd of these is not there
 	ReadOnly   bool   // the count cannot be written
 }
 
