@@ -32,6 +32,7 @@ var core = map[string][]scenario{
 		{"rescue", rescued},
 		{"install", installs},
 		{"upgrade-bios", upgrades("bios", brokenReleases[:4])},
+		{"grub-bios", grub("bios")},
 	},
 	"arm64": {
 		{"uefi", uefiBoot},
@@ -51,9 +52,12 @@ var slow = map[string][]scenario{
 		{"broken-uefi", brokenOnly("uefi")},
 		{"reboots", reboots},
 		{"install-order", installsAlone},
+		{"grub-uefi", grub("uefi")},
+		{"grub-watchdog", grubWatchdog},
 	},
 	"arm64": {
 		{"kills", isoKills},
+		{"grub-uefi", grub("uefi")},
 		{"state-disk", stateDisk},
 		{"small", smallMemory},
 		{"no-network", noNetwork},

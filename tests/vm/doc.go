@@ -33,12 +33,16 @@
 //	amd64/trial-runs            a trial that comes up; then PID 1 is frozen and the watchdog bites,
 //	                            and rosd is killed until the trial is given up
 //	amd64/rescue                rescue on demand: network, ssh, tools, and no write to the state disk
+//	amd64/grub-bios             the real GRUB on a disk, with small systems that restart: what it
+//	                            starts, counts and falls back to, against slots.Boot.Start
 //	arm64/uefi                  the ISO, from UEFI: services, ssh, docker, poweroff
 //
 // and with ROS_TEST_ALL=1
 //
 //	amd64/power-cut             the plug is pulled while the state disk is written to
 //	amd64/reboots               five reboots in a row
+//	amd64/grub-uefi             what amd64/grub-bios does, under UEFI; arm64/grub-uefi too
+//	amd64/grub-watchdog         a trial that hangs before its first program: GRUB's watchdog
 //	arm64/kills                 what amd64/bios does after its snapshot
 //	arm64/state-disk, small, no-network, flipped, required
 //
