@@ -76,9 +76,21 @@ func TestMemory(t *testing.T) {
 	})
 }
 
-// dirMachine is GRUB on a real directory, whose power cannot be cut.
+// quickDir is in memory where that is possible: Sync waits for the whole file
+// system, and other tests write to the disk.
+func quickDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "bootloader")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// TestGRUBOnADirectory is GRUB on real files, whose power cannot be cut.
 func TestGRUBOnADirectory(t *testing.T) {
-	dir := t.TempDir()
+	dir := quickDir(t)
 	for name, text := range newDisk(t) {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

@@ -190,7 +190,7 @@ func (tr *trace) step() {
 }
 
 func testTraces(t *testing.T, make Maker) {
-	traces := 200
+	traces := 120
 	if testing.Short() {
 		traces = 30
 	}
@@ -206,7 +206,7 @@ func testTraces(t *testing.T, make Maker) {
 // arguments in each of their steps, several times each, since a cut comes out
 // in many ways.
 func testEveryCut(t *testing.T, make Maker) {
-	const ways = 25
+	const ways = 10
 	whole := newTrace(t, make, 0)
 	for _, o := range cycle {
 		whole.m.CutAfter(0)
