@@ -32,7 +32,6 @@ var core = map[string][]scenario{
 		{"rescue", rescued},
 		{"install", installs},
 		{"upgrade-bios", upgrades("bios", brokenReleases[:4])},
-		{"grub-bios", grub("bios")},
 	},
 	"arm64": {
 		{"uefi", uefiBoot},
@@ -52,6 +51,7 @@ var slow = map[string][]scenario{
 		{"broken-uefi", brokenOnly("uefi")},
 		{"reboots", reboots},
 		{"install-order", installsAlone},
+		{"grub-bios", grub("bios")},
 		{"grub-uefi", grub("uefi")},
 		{"grub-watchdog", grubWatchdog},
 	},

@@ -16,13 +16,9 @@
 //	amd64/state-disk/uefi       the ISO, from UEFI, with a state disk: reboot (a second boot)
 //	                            and what it must keep, power button and e2fsck; its disk goes to
 //	amd64/state-disk/bad-input  bad service files and a cut-off containerd database on it
-//	amd64/enable                a Compose project from an address: enabled, updated, the engine killed; then
-//	                            a second boot from the same disk that cannot reach anything
 //	amd64/config                a cloud-config as people bring it; the keys that take effect at
 //	                            once (live/live.yml); a trial, a file that makes no sense (two
 //	                            more boots), the boot entry that ignores all of it
-//	amd64/config-at-boot        the keys for a boot: partitions that grow, NFS, an address and a
-//	                            proxy on the command line; power_state (a second boot)
 //	amd64/config-drive          OpenStack's disk, with a script
 //	amd64/small                 512 MB of memory, and a state disk that cannot be mounted: RAM
 //	amd64/no-network            no network card: login prompt, docker
@@ -33,12 +29,23 @@
 //	amd64/trial-runs            a trial that comes up; then PID 1 is frozen and the watchdog bites,
 //	                            and rosd is killed until the trial is given up
 //	amd64/rescue                rescue on demand: network, ssh, tools, and no write to the state disk
-//	amd64/grub-bios             the real GRUB on a disk, with small systems that restart: what it
-//	                            starts, counts and falls back to, against slots.Boot.Start
+//	amd64/install               the ISO without a network installs; the disk alone, under BIOS and UEFI
+//	amd64/upgrade-bios          installed: to another release and back by hand, and four broken
+//	                            releases that must end in the old slot with the reason
 //	arm64/uefi                  the ISO, from UEFI: services, ssh, docker, poweroff
 //
 // and with ROS_TEST_ALL=1
 //
+//	amd64/enable                a Compose project from an address: enabled, updated, the engine killed; then
+//	                            a second boot from the same disk that cannot reach anything
+//	amd64/config-at-boot        the keys for a boot: partitions that grow, NFS, an address and a
+//	                            proxy on the command line; power_state (a second boot)
+//	amd64/pulled-images         services and preloads from images that are not in the OS image
+//	amd64/grub-bios             the real GRUB on a disk, with small systems that restart: what it
+//	                            starts, counts and falls back to, against slots.Boot.Start
+//	amd64/upgrade-by-itself     rancher.upgrade.policy auto, and a list with a new release
+//	amd64/broken-bios, -uefi    all twelve broken releases
+//	amd64/power-cuts            the plug is pulled during upgrades, commits and config writes ($ROS_CUTS)
 //	amd64/power-cut             the plug is pulled while the state disk is written to
 //	amd64/reboots               five reboots in a row
 //	amd64/grub-uefi             what amd64/grub-bios does, under UEFI; arm64/grub-uefi too
