@@ -45,7 +45,7 @@ func rescued(t *testing.T, l lab) {
 			"ip route":                 `default via 10\.0\.2\.2 dev eth0`,
 			"cat /etc/resolv.conf":     `nameserver 10\.0\.2\.3`,
 			"ros config get hostname":  `^broken$`,
-			"ros os version":           `v`,
+			"ros os version":           `^[0-9A-Za-z.-]+$`,
 			"which e2fsck mke2fs":      `e2fsck\n.*mke2fs`,
 			"lsmod":                    `virtio_net`,
 		} {
