@@ -28,7 +28,7 @@ func OpenDevice(path string, size, sectorSize int64) (*Disk, error) {
 	}
 	// https://systemd.io/BLOCK_DEVICE_LOCKING: udev would look at a disk that is
 	// half written whenever one of our programs closes it.
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := lockDisk(file); err != nil {
 		file.Close()
 		return nil, fmt.Errorf("somebody else works on it: %w", err)
 	}
@@ -46,6 +46,19 @@ func CreateImage(path string, size, sectorSize int64) (*Disk, error) {
 		return nil, err
 	}
 	return &Disk{Path: path, Size: size, SectorSize: sectorSize, file: file}, nil
+}
+
+// lockWait is how long somebody else may still work on the disk: udev, which
+// looks at every disk in the first moments after a start, takes seconds for it.
+const lockWait = 15 * time.Second
+
+func lockDisk(file *os.File) error {
+	for end := time.Now().Add(lockWait); ; time.Sleep(100 * time.Millisecond) {
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 // Close closes the disk. What was written is on it after Settle.
