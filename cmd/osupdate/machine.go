@@ -4,10 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -16,12 +14,8 @@ import (
 	"github.com/rosteros/ros/internal/bootloader"
 	"github.com/rosteros/ros/internal/bootnote"
 	"github.com/rosteros/ros/internal/initctl"
+	"github.com/rosteros/ros/internal/release"
 	"github.com/rosteros/ros/internal/slots"
-)
-
-const (
-	releaseFile = "/usr/lib/ros/release.json"
-	keyFiles    = "/usr/share/ros/keys/*.pub"
 )
 
 // machine is the running system and its disk, for the verbs about slots.
@@ -48,11 +42,12 @@ func thisMachine(c call) (*machine, error) {
 	image, _ := line.Value("ros.image")
 	image, _, _ = strings.Cut(image, ":")
 	host := blockdev.Local()
-	keys, _ := filepath.Glob(keyFiles)
+	about, _ := release.ReadRunning(release.RunningFile) // a version that nobody knows is shown as such
+	keys, _ := filepath.Glob(filepath.Join(release.KeysDir, "*.pub"))
 	return &machine{
 		running: slots.FromCmdline(line),
 		image:   image,
-		version: runningVersion(releaseFile),
+		version: about.Version,
 		record:  slots.RecordPath,
 		trusted: len(keys) > 0,
 		open: func(ctx context.Context) (bootloader.Loader, func() error, error) {
@@ -83,16 +78,6 @@ func thisMachine(c call) (*machine, error) {
 		now:  func() time.Time { return time.Now().UTC() },
 		log:  c.log,
 	}, nil
-}
-
-func runningVersion(file string) string {
-	var r struct {
-		Version string `json:"version"`
-	}
-	if text, err := os.ReadFile(file); err == nil {
-		_ = json.Unmarshal(text, &r) // a version that nobody knows is shown as such
-	}
-	return r.Version
 }
 
 // errLive is of verbs that need a disk.
