@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/rosteros/ros/config"
-	"github.com/rosteros/ros/internal/compose"
 	"github.com/rosteros/ros/internal/control"
 	"github.com/rosteros/ros/internal/plan"
 )
@@ -25,11 +24,11 @@ func (c *configurator) Preview(text []byte) control.ConfigPreview {
 func (f *serviceFiles) preview(cfg *config.Config) control.ConfigPreview {
 	before := f.hashes()
 	f.mu.Lock()
-	offBefore, from := f.off, sources(f.from.Dirs, cfg, f.enabled.file)
+	offBefore, running, from := f.off, f.from, sources(f.from.Dirs, cfg, f.enabled.file)
 	f.mu.Unlock()
-	now := map[string]string{}
-	for _, step := range plan.Make(compose.LoadAll(from)).Steps {
-		now[step.Service.Name] = compose.DefinitionHash(step.Service)
+	now := before
+	if differ(running, from) {
+		now = hashes(plan.Make(f.load(from, false)))
 	}
 	off, _ := switchedOff(cfg)
 	var p control.ConfigPreview

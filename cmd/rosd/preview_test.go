@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -42,6 +43,31 @@ func TestPreview(t *testing.T) {
 			}
 			if after, err := os.ReadFile(b.store.File()); err != nil || string(after) != string(before) {
 				t.Errorf("the file has changed: %s, %v", after, err)
+			}
+		})
+	}
+}
+
+// TestPreviewOfProjects: what the engine runs is made anew by the changes that
+// mean it, and by no other.
+func TestPreviewOfProjects(t *testing.T) {
+	s := newStation(t)
+	const web = "rancher:\n  services: {web: {image: \"test/busybox:1\", restart: always}}\n"
+	if _, err := s.configs.Write(t.Context(), control.ConfigWrite{Text: []byte(web)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, text string
+		want       control.ConfigPreview
+	}{
+		{"something else", web + "hostname: other\n", control.ConfigPreview{}},
+		{"something else that files are filled with", web + "  environment: {ZONE: two}\n", control.ConfigPreview{}},
+		{"another image", strings.Replace(web, "busybox:1", "busybox:2", 1), control.ConfigPreview{Recreate: []string{"web"}}},
+		{"without it", "{}\n", control.ConfigPreview{Stop: []string{"web"}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, s.configs.Preview([]byte(tt.text))); diff != "" {
+				t.Errorf("Preview() (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -53,9 +53,7 @@ func (f *serviceFiles) read(known bool) {
 	f.mu.Lock()
 	from := f.from
 	f.mu.Unlock()
-	services, faults := compose.LoadAll(from)
-	services, faults = f.projects.fill(from, services, faults, known)
-	f.enabled.pin(services)
+	services, faults := f.load(from, known)
 	p := plan.Make(services, faults)
 	for _, fault := range p.Faults {
 		f.log.Error("service file: " + fault.Error())
@@ -64,6 +62,15 @@ func (f *serviceFiles) read(known bool) {
 	f.all, f.last = services, p
 	f.mu.Unlock()
 	f.done.Do(func() { close(f.once) })
+}
+
+// load reads files, and with them what the engine is to be told and which images
+// were found when a file was enabled.
+func (f *serviceFiles) load(from compose.Sources, known bool) ([]compose.Service, []compose.Fault) {
+	services, faults := compose.LoadAll(from)
+	services, faults = f.projects.fill(from, services, faults, known)
+	f.enabled.pin(services)
+	return services, faults
 }
 
 // reload reads the files anew and tells the supervisor.
@@ -125,7 +132,7 @@ func (f *serviceFiles) applier(supervisor *supervise.Supervisor) apply.Applier {
 		from := sources(f.from.Dirs, cfg, f.enabled.file)
 		f.off, f.from, f.fresh = off, from, nil
 		f.mu.Unlock()
-		changed := !reflect.DeepEqual(withoutEmpty(running), withoutEmpty(from))
+		changed := differ(running, from)
 		w := servicesWork{files: f, supervisor: supervisor, outcome: apply.Outcome{Notes: notes}}
 		if before == nil {
 			if changed {
@@ -247,11 +254,15 @@ func (f *serviceFiles) hashes() map[string]string {
 	<-f.once
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	hashes := map[string]string{}
-	for _, step := range f.last.Steps {
-		hashes[step.Service.Name] = compose.DefinitionHash(step.Service)
+	return hashes(f.last)
+}
+
+func hashes(p plan.Plan) map[string]string {
+	all := map[string]string{}
+	for _, step := range p.Steps {
+		all[step.Service.Name] = compose.DefinitionHash(step.Service)
 	}
-	return hashes
+	return all
 }
 
 // seek looks again where the config's services are; a file may be kept by now.
@@ -282,6 +293,11 @@ func sources(dirs []string, cfg *config.Config, enabled func(key string) string)
 		})
 	}
 	return from
+}
+
+// differ says whether the files have to be read anew.
+func differ(a, b compose.Sources) bool {
+	return !reflect.DeepEqual(withoutEmpty(a), withoutEmpty(b))
 }
 
 // withoutEmpty makes two sources that say nothing alike.
