@@ -17,7 +17,7 @@ sudo   := $(if $(filter 0,$(shell id -u)),,sudo -E env "PATH=$(PATH)")
 forge   = $(sudo) $(ROS_BUILD)/forge -build $(ROS_BUILD) -arch $(ARCH) -flavour $(FLAVOUR) -version $(VERSION) -keys $(KEYS) $(if $(DENSE),-dense)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build iso disks keys release download sizes tools root forge test test-unit test-cosign test-repro test-vm test-all lint bench clean update generate
+.PHONY: help run build iso disks catalog keys release download sizes tools root forge test test-unit test-cosign test-repro test-vm test-all lint bench clean update generate
 
 ##@ Every day
 run: build ## Boot the ISO in QEMU on this terminal; ARCH=arm64, FIRMWARE=uefi, DISK=FILE, BOOT=disk
@@ -59,6 +59,10 @@ release: tools root forge ## VERSION=v1.2.3: everything for download, for RELEAS
 download: build ## The OS image as it travels in a release (some minutes)
 	@$(forge) pack
 	@ls -lh $(out)/os.img.packed
+
+catalog: tools root forge ## The catalog with its images: a repository in build/ARCH/catalog
+	@$(forge) catalog
+	@du -sh $(ROS_BUILD)/$(ARCH)/catalog
 
 sizes: build ## What every image, layer and binary weighs
 	@$(forge) sizes

@@ -44,7 +44,7 @@ func (f *forge) unpackKernel(debs []deb, list string) error {
 		return err
 	}
 	for _, d := range debs {
-		if err := f.extract(d, f.kernelDir(), func(p string) bool { return !dropped(p, nil) }); err != nil {
+		if err := f.extract(d, f.kernelDir(), func(p string) bool { return !matches(p, alwaysDropped) }); err != nil {
 			return err
 		}
 	}

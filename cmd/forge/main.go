@@ -24,6 +24,7 @@ const usage = `usage: forge [flags] VERB
   build      everything: programs, images, OS image, initrd, ISO
   programs   only our programs, containerd and dockerd
   images     only the service images
+  catalog    the catalog with its images: a repository in build/<arch>/catalog
   disks      disk images with Roster installed (raw, qcow2, vmdk), of what was built
   keys       a key pair for signing releases, in cosign's format
   pack       the OS image as it travels in a release, of what was built
@@ -84,6 +85,8 @@ func run(args []string, out io.Writer) error {
 		return f.steps(f.programs)
 	case "images":
 		return f.steps(f.programs, f.images)
+	case "catalog":
+		return f.steps(f.programs, f.images, f.repository)
 	case "disks":
 		return f.steps(f.disks)
 	case "keys":

@@ -44,10 +44,16 @@ func (f *forge) osParts() ([]osPart, error) {
 	for _, name := range f.grubFiles() {
 		parts = append(parts, osPart{filepath.Join(f.grubDir(), name), "usr/lib/ros/boot/" + name})
 	}
+	catalog, err := f.catalogFiles()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range catalog {
+		parts = append(parts, osPart{filepath.Join(f.top, "catalog", name), "usr/lib/ros/catalog/" + name})
+	}
 	return append(parts,
 		osPart{filepath.Join(bin, "ros"), "usr/bin/ros"},
 		osPart{filepath.Join(f.top, "os-services"), "usr/lib/ros/os-services"},
-		osPart{filepath.Join(f.top, "catalog"), "usr/lib/ros/catalog"},
 		osPart{filepath.Join(f.kernelDir(), "usr/lib/modules"), "usr/lib/modules"}), nil
 }
 

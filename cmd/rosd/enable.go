@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"maps"
@@ -43,8 +44,10 @@ type enabler struct {
 	images     *imagestore.Store
 	engine     engineImages
 	store      catalog.Store
-	fetch      func(ctx context.Context, address string) ([]byte, error)
-	log        *slog.Logger
+	// loadIntoEngine takes the images of an archive into the user's engine.
+	loadIntoEngine func(ctx context.Context, r io.Reader, size int64) ([]string, error)
+	fetch          func(ctx context.Context, address string) ([]byte, error)
+	log            *slog.Logger
 
 	mu      sync.Mutex // one at a time
 	waiting []string   // what provision could not get, and why
@@ -186,6 +189,7 @@ func (e *enabler) builtIn(name string) bool {
 type prepared struct {
 	kept     catalog.Enabled
 	text     []byte
+	repo     string // that it is from; "": none
 	services []compose.Service
 	project  *project.Result // nil: nothing is for the engine
 }
@@ -201,7 +205,7 @@ func (e *enabler) prepare(ctx context.Context, what string, refresh bool, say sa
 	}
 	env := e.files.environment()
 	services, faults := compose.Parse(file.Origin, file.Text, env)
-	p := &prepared{text: file.Text, kept: catalog.Enabled{Key: what, Name: file.Name, Origin: file.Origin, Time: time.Now().UTC().Truncate(time.Second)}}
+	p := &prepared{text: file.Text, repo: file.Repo, kept: catalog.Enabled{Key: what, Name: file.Name, Origin: file.Origin, Time: time.Now().UTC().Truncate(time.Second)}}
 	if slices.ContainsFunc(services, func(s compose.Service) bool { return s.Scope == compose.ScopeUser }) {
 		req := project.Request{Path: file.Origin, Text: file.Text, Dir: file.Dir, Name: file.Name, Env: env, Remote: file.Dir == ""}
 		if req.Remote {

@@ -26,7 +26,7 @@ func (e *enabler) pullAll(ctx context.Context, p *prepared, refresh bool, say sa
 		}
 		pin, err := e.here(ctx, s)
 		if refresh || err != nil {
-			if pin, err = e.pullOne(ctx, s, say); err != nil {
+			if pin, err = e.pullOne(ctx, p.repo, s, say); err != nil {
 				return err
 			}
 		}
@@ -52,10 +52,11 @@ func (e *enabler) here(ctx context.Context, s compose.Service) (pin string, err 
 	return e.engine.Image(ctx, s.Image)
 }
 
-// pullOne gets the image of a service where it runs and says what it is.
-func (e *enabler) pullOne(ctx context.Context, s compose.Service, say sayer) (pin string, err error) {
+// pullOne gets the image of a service where it runs and says what it is. repo is
+// the repository of its file; "": none.
+func (e *enabler) pullOne(ctx context.Context, repo string, s compose.Service, say sayer) (pin string, err error) {
 	if s.Scope == compose.ScopeSystem {
-		image, err := e.images.Pull(ctx, s.Image, func(step imagestore.Event) { say(control.ImageStep{Step: &step}) })
+		image, err := e.bring(ctx, repo, s.Image, say)
 		if err != nil {
 			return "", err
 		}
@@ -68,7 +69,11 @@ func (e *enabler) pullOne(ctx context.Context, s compose.Service, say sayer) (pi
 	if c.PullPolicy == "never" {
 		return e.engine.Image(ctx, s.Image)
 	}
-	return e.engine.Pull(ctx, s.Image, c.Platform, e.login(s.Image), func(step docker.Step) { say(control.ImageStep{Step: &step}) })
+	if pin, ok, err := e.intoEngine(ctx, repo, s.Image, say); ok {
+		return pin, err
+	}
+	pin, err = e.engine.Pull(ctx, s.Image, c.Platform, e.login(s.Image), func(step docker.Step) { say(control.ImageStep{Step: &step}) })
+	return pin, advise(err, repo, preloadDir+"/docker")
 }
 
 // pinned is an image by its content; the tag stays, for people.
@@ -105,7 +110,7 @@ func (e *enabler) pull(ctx context.Context, name string, _ control.CatalogNames,
 	if c, err := project.Of(s); err == nil && c.Pin != "" {
 		s.Image = c.Pin
 	}
-	pin, err := e.pullOne(ctx, s, say)
+	pin, err := e.pullOne(ctx, "", s, say)
 	if err != nil {
 		return fmt.Errorf("cannot pull the image of service %q: %w", name, err)
 	}

@@ -29,6 +29,7 @@ import (
 	"github.com/rosteros/ros/internal/initctl"
 	"github.com/rosteros/ros/internal/mounts"
 	"github.com/rosteros/ros/internal/osupdate"
+	"github.com/rosteros/ros/internal/preload"
 	"github.com/rosteros/ros/internal/servicelog"
 	"github.com/rosteros/ros/internal/slots"
 	"github.com/rosteros/ros/internal/stateformat"
@@ -133,6 +134,7 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	srv.EngineLog = engine.Log
 	enabling := &enabler{
 		configs: configs, files: files, supervisor: services, images: store, engine: engine, store: files.enabled.Store, log: log,
+		loadIntoEngine: preload.IntoDocker(dockerSocket),
 	}
 	srv.Catalog, srv.Pending = enabling, enabling.Warnings
 	tasks.Go(func() { enabling.run(ctx) })

@@ -5,7 +5,8 @@
 // an address, with an index.yml ({services: [], consoles: [], engines: []}) and
 // a file <first letter>/<name>.yml for each name in it. Ours also may have the
 // digests of these files in the index and a signature over the index beside it
-// (index.yml.sig, by the keys of the releases or one that the config names).
+// (index.yml.sig, by the keys of the releases or one that the config names), and
+// the images that its files name, as archives.
 //
 // What was fetched is cached and used without a network until somebody
 // refreshes it. It owns no services: what a file means is for package compose
@@ -25,6 +26,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
 	"go.yaml.in/yaml/v4"
 
 	"github.com/rosteros/ros/internal/atomicfile"
@@ -61,9 +63,21 @@ type Index struct {
 
 	// SHA256 are the digests of the files, in hex, by their path below the
 	// repository: "n/nfs.yml".
-	SHA256 map[string]string `yaml:"sha256" json:"sha256,omitempty"`
+	SHA256 map[string]string `yaml:"sha256,omitempty" json:"sha256,omitempty"`
+
+	// Images are those that the repository has itself, by the names that its
+	// files give them, for machines of one architecture.
+	Images map[string]Image `yaml:"images,omitempty" json:"images,omitempty"`
+	Arch   string           `yaml:"arch,omitempty" json:"arch,omitempty"`
 
 	SignedBy string `yaml:"-" json:"signed_by,omitempty"` // name of the key; "": nobody
+}
+
+// Image is an image that a repository has.
+type Image struct {
+	File   string `yaml:"file" json:"file"`     // an archive, by its path below the repository
+	Digest string `yaml:"digest" json:"digest"` // of the image's manifest in it
+	Size   int64  `yaml:"size,omitempty" json:"size,omitempty"`
 }
 
 // Names are those of one kind.
@@ -168,8 +182,13 @@ func (c *Catalog) index(ctx context.Context, r Repository, refresh bool) (Index,
 		if !plainName(name) {
 			return Index{}, fmt.Errorf("index.yml: %q cannot be a name", name)
 		}
-		if _, ok := index.SHA256[place(name)]; !ok && r.Signed {
-			return Index{}, fmt.Errorf("index.yml has no digest of %s", place(name))
+		if _, ok := index.SHA256[Place(name)]; !ok && r.Signed {
+			return Index{}, fmt.Errorf("index.yml has no digest of %s", Place(name))
+		}
+	}
+	for name, image := range index.Images {
+		if !inside(image.File) || digest.Digest(image.Digest).Validate() != nil {
+			return Index{}, fmt.Errorf("index.yml: image %s has no file of the repository, or no digest", name)
 		}
 	}
 	return index, nil
@@ -184,12 +203,12 @@ func check(text, signed []byte, keys []signature.PublicKey) (string, error) {
 	if err := json.Unmarshal(signed, &list); err != nil {
 		return "", fmt.Errorf("its signature: %w", err)
 	}
-	return signature.Check("sha256:"+digest(text), list, keys)
+	return signature.Check("sha256:"+sum(text), list, keys)
 }
 
 // Sign is the text of index.yml.sig.
 func Sign(index []byte, key signature.PrivateKey) ([]byte, error) {
-	s, err := key.Sign("index.yml", "sha256:"+digest(index))
+	s, err := key.Sign("index.yml", "sha256:"+sum(index))
 	if err != nil {
 		return nil, err
 	}
@@ -198,16 +217,16 @@ func Sign(index []byte, key signature.PrivateKey) ([]byte, error) {
 
 // file reads the file of a name that an index has.
 func (c *Catalog) file(ctx context.Context, r Repository, index Index, name string, refresh bool) (File, error) {
-	path := place(name)
+	path := Place(name)
 	want := index.SHA256[path]
 	text, fresh, err := c.read(ctx, r, path, refresh)
-	if err == nil && want != "" && want != digest(text) && !fresh { // the index is newer than the cache
+	if err == nil && want != "" && want != sum(text) && !fresh { // the index is newer than the cache
 		text, _, err = c.read(ctx, r, path, true)
 	}
 	if err != nil {
 		return File{}, fmt.Errorf("cannot fetch %q from repository %q: %w", name, r.Name, err)
 	}
-	if want != "" && want != digest(text) {
+	if want != "" && want != sum(text) {
 		return File{}, fmt.Errorf("cannot use %q of repository %q: it is not the file that the index names", name, r.Name)
 	}
 	f := File{Name: name, Origin: join(r.URL, path), Text: text, Repo: r.Name}
@@ -224,7 +243,7 @@ func (c *Catalog) read(ctx context.Context, r Repository, path string, refresh b
 		text, err := os.ReadFile(filepath.Join(dir, path))
 		return text, true, err
 	}
-	cached := filepath.Join(c.Cache, r.Name+"-"+digest([]byte(r.URL))[:8], path)
+	cached := filepath.Join(c.Cache, r.Name+"-"+sum([]byte(r.URL))[:8], path)
 	if !refresh {
 		if text, err := os.ReadFile(cached); err == nil {
 			return text, false, nil
@@ -247,14 +266,14 @@ func (c *Catalog) read(ctx context.Context, r Repository, path string, refresh b
 	return text, true, err
 }
 
-// place is where a repository has the file of a name.
-func place(name string) string { return name[:1] + "/" + name + ".yml" }
+// Place is where a repository has the file of a name.
+func Place(name string) string { return name[:1] + "/" + name + ".yml" }
 
 func plainName(name string) bool {
 	return name != "" && name[0] != '.' && !strings.ContainsAny(name, "/\\ \t\r\n\x00")
 }
 
-func digest(text []byte) string {
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
+func sum(text []byte) string {
+	s := sha256.Sum256(text)
+	return hex.EncodeToString(s[:])
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -179,5 +180,54 @@ func TestStore(t *testing.T) {
 	}
 	if _, err := s.Get(e.Key); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Get after Remove = %v", err)
+	}
+}
+
+func TestArchive(t *testing.T) {
+	dir := t.TempDir()
+	os.MkdirAll(filepath.Join(dir, "images"), 0o755)
+	os.WriteFile(filepath.Join(dir, "images/shop.tar"), []byte("the archive"), 0o644)
+	index := "images: {test/shop:1: {file: images/shop.tar, digest: 'sha256:" + sum("shop") + "'}}\n"
+	os.WriteFile(filepath.Join(dir, "index.yml"), []byte(index), 0o644)
+	s := &site{files: map[string]string{
+		"http://a/index.yml": "images: {test/shop:1: {file: b.tar, digest: 'sha256:" + sum("other") + "'}}",
+		"http://b/index.yml": "arch: none\nimages: {test/shop:1: {file: b.tar, digest: 'sha256:" + sum("other") + "'}}",
+	}}
+	c := &catalog.Catalog{Cache: t.TempDir(), Fetch: s.get, Repositories: []catalog.Repository{
+		{Name: "down", URL: "http://down"}, {Name: "b", URL: "http://b"}, {Name: "a", URL: "http://a"}, {Name: "dir", URL: dir},
+	}}
+	is := func(want string) func(string, catalog.Image) bool {
+		return func(name string, _ catalog.Image) bool { return name == want }
+	}
+	for _, tt := range []struct{ first, name, want string }{
+		{"", "test/shop:1", "a"}, // b is for another architecture
+		{"dir", "test/shop:1", "dir"},
+		{"dir", "test/shop:2", ""},
+	} {
+		if a, ok := c.Archive(t.Context(), tt.first, is(tt.name)); a.Repo != tt.want || ok != (tt.want != "") {
+			t.Errorf("Archive(%q, %q) is of %q, %v, want %q", tt.first, tt.name, a.Repo, ok, tt.want)
+		}
+	}
+	a, _ := c.Archive(t.Context(), "dir", is("test/shop:1"))
+	r, size, err := a.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if text, err := io.ReadAll(r); string(text) != "the archive" || size != 11 || err != nil {
+		t.Errorf("Open = %q, %d, %v", text, size, err)
+	}
+}
+
+func TestArchiveOutside(t *testing.T) {
+	for _, image := range []string{"{file: ../x.tar, digest: 'sha256:" + sum("x") + "'}", "{file: x.tar}", "{file: /x.tar, digest: 'sha256:" + sum("x") + "'}"} {
+		dir := t.TempDir()
+		os.WriteFile(filepath.Join(dir, "index.yml"), []byte("images: {test/x:1: "+image+"}"), 0o644)
+		c := &catalog.Catalog{}
+		_, err := c.Index(t.Context(), catalog.Repository{Name: "core", URL: dir}, false)
+		want := `cannot use repository "core": index.yml: image test/x:1 has no file of the repository, or no digest`
+		if err == nil || err.Error() != want {
+			t.Errorf("Index with %s = %v, want %s", image, err, want)
+		}
 	}
 }

@@ -31,7 +31,7 @@ type Enabled struct {
 
 // Folder is where what has a key is kept.
 func (s Store) Folder(key string) string {
-	return filepath.Join(s.Dir, base(key)+"-"+digest([]byte(key))[:8])
+	return filepath.Join(s.Dir, base(key)+"-"+sum([]byte(key))[:8])
 }
 
 // File is the path of the service file, and Project that of what the engine is
@@ -62,7 +62,7 @@ func (s Store) Put(e Enabled, file, project []byte) error {
 }
 
 func (s Store) put(e Enabled, file, project []byte) error {
-	e.SHA256 = digest(file)
+	e.SHA256 = sum(file)
 	note, err := json.MarshalIndent(e, "", "  ")
 	if err != nil {
 		return err

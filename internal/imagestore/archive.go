@@ -30,26 +30,65 @@ func (s *Store) Load(ctx context.Context, r io.Reader, total int64, say func(Eve
 	return list, nil
 }
 
-func (s *Store) load(ctx context.Context, r io.Reader, total int64, p *progress) ([]Image, error) {
+// LoadAs takes one image out of a tar archive, that of a digest, and gives it a
+// name as Pull would have. No other image will do.
+func (s *Store) LoadAs(ctx context.Context, r io.Reader, total int64, name, digest string, say func(Event)) (Image, error) {
+	full, err := FullName(name, s.opts.Reach().Domain)
+	if err != nil {
+		return Image{}, fmt.Errorf("cannot load image %q: %w", name, err)
+	}
+	var image Image
+	p := newProgress(say)
+	err = s.loading(ctx, r, total, p, func(ctx context.Context, index ocispec.Index) error {
+		for _, d := range index.Manifests {
+			if d.Digest.String() == digest {
+				image, err = s.keep(ctx, full, d, p)
+				return err
+			}
+		}
+		return fmt.Errorf("the archive does not have it as %s", digest)
+	})
+	if err != nil {
+		return Image{}, fmt.Errorf("cannot load image %q: %w", name, err)
+	}
+	return image, nil
+}
+
+func (s *Store) load(ctx context.Context, r io.Reader, total int64, p *progress) (loaded []Image, err error) {
+	err = s.loading(ctx, r, total, p, func(ctx context.Context, index ocispec.Index) error {
+		loaded, err = s.keepAll(ctx, index, p)
+		return err
+	})
+	return loaded, err
+}
+
+// loading takes the content out of an archive. It is the store's as long as
+// keep works on it; what keep does not keep is removed later.
+func (s *Store) loading(ctx context.Context, r io.Reader, total int64, p *progress, keep func(context.Context, ocispec.Index) error) error {
 	plain, done, err := Unpacked(&counted{Reader: r, progress: p, total: total})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer done()
 	// Each load has a lease of its own: two at a time must not end each other's.
 	ctx, release, err := s.lease(ctx, "load "+time.Now().Format(time.RFC3339Nano))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer release()
 	root, err := archive.ImportIndex(s.in(ctx), s.parts.Content, plain)
 	if err != nil {
-		return nil, explainArchive(err)
+		return explainArchive(err)
 	}
 	var index ocispec.Index
 	if err := s.document(ctx, root, "index", &index); err != nil {
-		return nil, err
+		return err
 	}
+	return keep(ctx, index)
+}
+
+// keepAll keeps every image of an archive.
+func (s *Store) keepAll(ctx context.Context, index ocispec.Index, p *progress) ([]Image, error) {
 	var loaded []Image
 	for _, d := range index.Manifests {
 		if !isManifest(d) && !images.IsIndexType(d.MediaType) {

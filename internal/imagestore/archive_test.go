@@ -77,6 +77,32 @@ func TestLoadWithoutName(t *testing.T) {
 	}
 }
 
+// A repository says by its digest which image an archive has. What the archive
+// calls it is of no account.
+func TestLoadAs(t *testing.T) {
+	archive := box(amd64).Archive("somebody/else:1")
+	r := newRig(t)
+	list, err := r.Load(t.Context(), bytes.NewReader(archive), 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := newRig(t)
+	image, err := other.LoadAs(t.Context(), bytes.NewReader(archive), 0, "team/box:2", list[0].Digest, nil)
+	if err != nil || image.Name != "docker.io/team/box:2" || image.Digest != list[0].Digest {
+		t.Errorf("LoadAs = %q %s, %v", image.Name, image.Digest, err)
+	}
+	if _, err := other.Get(t.Context(), "somebody/else:1"); err == nil {
+		t.Error("the name in the archive was taken")
+	}
+	_, err = other.LoadAs(t.Context(), bytes.NewReader(archive), 0, "team/box:2", "sha256:0001", nil)
+	if want := `cannot load image "team/box:2": the archive does not have it as sha256:0001`; text(err) != want {
+		t.Errorf("LoadAs = %q, want %q", text(err), want)
+	}
+	if now, err := other.Get(t.Context(), "team/box:2"); err != nil || now.Digest != image.Digest {
+		t.Errorf("after that it is %s, %v, want %s", now.Digest, err, image.Digest)
+	}
+}
+
 func TestLoadFaults(t *testing.T) {
 	whole := box(amd64).Archive("box:1")
 	for _, tt := range []struct {
