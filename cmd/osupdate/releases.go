@@ -9,6 +9,7 @@ import (
 
 	"github.com/rosteros/ros/config"
 	"github.com/rosteros/ros/internal/blockdev"
+	"github.com/rosteros/ros/internal/bootnote"
 	"github.com/rosteros/ros/internal/configstore"
 	"github.com/rosteros/ros/internal/release"
 	"github.com/rosteros/ros/internal/signature"
@@ -68,6 +69,7 @@ func openUpgrade(ctx context.Context, c call) (*upgrade.Machine, func(), error) 
 	m := &upgrade.Machine{
 		Running: this.running, Record: this.record, Version: about.Version, Floor: about.Floor,
 		Scratch: scratch, Now: this.now, Events: c.events, Log: c.log, Open: openSlot(this.image),
+		ForgetNote: func() error { return forgetNote(blockdev.Local(), this.image) },
 	}
 	if m.Running.Slot == "" {
 		return m, func() {}, nil
@@ -82,6 +84,15 @@ func openUpgrade(ctx context.Context, c call) (*upgrade.Machine, func(), error) 
 			c.log.Warn("the worker ends without closing it", "error", err)
 		}
 	}, nil
+}
+
+// forgetNote puts a note of no slot in place of what an earlier trial wrote.
+func forgetNote(host blockdev.Host, image string) error {
+	device, err := bootnote.Find(host, image)
+	if err != nil {
+		return err
+	}
+	return bootnote.Write(device, bootnote.Note{})
 }
 
 // openSlot opens the partitions of the slots on the disk of image.

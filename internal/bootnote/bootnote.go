@@ -6,8 +6,8 @@
 // works any more. Two copies take turns, each with a checksum and a number
 // that grows; a write that is cut anywhere leaves the note before it.
 //
-// Only PID 1 of a trial boot writes. What follows from a note is not decided
-// here.
+// PID 1 of a trial boot writes it. Who arms a trial writes one of no slot before
+// that. What follows from a note is not decided here.
 package bootnote
 
 import (

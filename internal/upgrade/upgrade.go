@@ -39,9 +39,11 @@ type Machine struct {
 	Version string // of the running system
 	Floor   string // of the running system: releases older than this are refused; "": none are
 	Scratch string // a folder for kernel and initrd on their way; "": the system's own for such
-	Now     func() time.Time
-	Events  Events
-	Log     *slog.Logger
+	// ForgetNote makes the boot note of an earlier trial no longer count.
+	ForgetNote func() error
+	Now        func() time.Time
+	Events     Events
+	Log        *slog.Logger
 }
 
 // Events is who is told how far it is; *osupdate.Events is one.
@@ -213,6 +215,11 @@ func (m *Machine) fetchPart(ctx context.Context, r *release.Release, name, path 
 // Arm puts what Stage left in the other slot on trial: the next start, and no
 // other, is of it.
 func (m *Machine) Arm(res osupdate.Upgraded) (osupdate.Upgraded, error) {
+	// A release that is tried a second time and then never reaches PID 1 would be
+	// explained by what its first trial wrote.
+	if err := m.ForgetNote(); err != nil {
+		m.Log.Warn("an old boot note stays", "error", err)
+	}
 	boot, err := m.Loader.Boot()
 	if err == nil {
 		boot, err = boot.Arm(res.Slot, tries)

@@ -69,6 +69,8 @@ type rig struct {
 	events *noEvents
 	key    signature.PrivateKey
 	v1     *release.Release
+	forgot int   // how often the boot note was forgotten
+	noNote error // why it cannot be
 }
 
 func newRig(t *testing.T) *rig {
@@ -96,6 +98,10 @@ func newRig(t *testing.T) *rig {
 		Loader: r.loader, Running: slots.Running{Slot: slots.A},
 		Open:   func(s slots.Slot, _ bool) (upgrade.Partition, error) { return r.parts[s], nil },
 		Record: filepath.Join(t.TempDir(), "os/slots.json"), Version: "v1.0.0", Floor: "v0.9.0", Scratch: t.TempDir(),
+		ForgetNote: func() error {
+			r.forgot++
+			return r.noNote
+		},
 		Now:    func() time.Time { return time.Unix(1, 0) },
 		Events: r.events, Log: slog.New(slog.DiscardHandler),
 	}
@@ -159,12 +165,13 @@ func TestStageAndArm(t *testing.T) {
 	// Again: nothing is written, and it can be armed.
 	r.parts[slots.B].full = errors.New("written to")
 	again, err := r.Stage(t.Context(), v2, upgrade.Options{})
-	if err != nil || !again.Already {
-		t.Fatalf("Stage again = %+v, %v; want already there", again, err)
+	if err != nil || !again.Already || r.forgot != 0 {
+		t.Fatalf("Stage again = %+v, %v, boot notes forgotten: %d; want already there, and none", again, err, r.forgot)
 	}
+	r.noNote = errors.New("no partition BOOT_NOTE") // explains less, and is no reason to stop
 	armed, err := r.Arm(again)
-	if err != nil || !armed.Armed {
-		t.Fatalf("Arm = %+v, %v", armed, err)
+	if err != nil || !armed.Armed || r.forgot != 1 {
+		t.Fatalf("Arm = %+v, %v, boot notes forgotten: %d; want armed, and one", armed, err, r.forgot)
 	}
 	if diff := cmp.Diff(slots.Boot{Committed: slots.A, Trial: slots.B, Tries: 1}, r.boot(t)); diff != "" {
 		t.Errorf("after Arm the boot loader has (-want +got):\n%s", diff)
