@@ -116,7 +116,7 @@ func grubWatchdog(t *testing.T, l lab) {
 	files["grub/grub.cfg"] = cfg
 	files["grub/grubenv"] = grubenv(t, files, slots.Boot{Committed: slots.A, Trial: slots.B, Tries: 1})
 	files["slots/B/initrd.img"] = fileText(t, l.initrd(t, "echo HANGING\nwhile :; do /bin/busybox sleep 1000; done\n"))
-	g := l.startGRUB(t, qemu.Config{Firmware: "bios", Watchdog: true}, l.grubDisk(t, files), false)
+	g := l.startGRUB(t, qemu.Config{Firmware: "bios", Watchdog: "pause"}, l.grubDisk(t, files), false)
 	g.expect(t, regexp.MustCompile(`^HANGING$`), bootPatience)
 	g.eventually(t, bootPatience, func() error {
 		status, err := g.Status()

@@ -87,7 +87,7 @@ func trialHangs(t *testing.T, l lab) {
 func trialRuns(t *testing.T, l lab) {
 	disk := l.trialDisk(t)
 	cfg := l.direct("ros.trial=0", "ros.deadline=1h")
-	cfg.Disks, cfg.NoReboot, cfg.Watchdog = []string{disk}, true, true
+	cfg.Disks, cfg.NoReboot, cfg.Watchdog = []string{disk}, true, "pause"
 	g := l.start(t, cfg)
 	g.allow(`soft lockup`) // its clock leaps when a stopped machine is put back
 	g.logIn(t)

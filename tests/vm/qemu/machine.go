@@ -2,6 +2,7 @@ package qemu
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,9 +35,15 @@ type Config struct {
 
 	NoReboot bool // a reset ends the machine
 
-	// Watchdog adds a hardware watchdog. When it bites, the machine stands still
-	// with the status "watchdog".
-	Watchdog bool
+	// Snapshots is a qcow2 file for the memory of snapshots. It is made if it is
+	// not there. A machine that is started later with the same one, and the same
+	// disks, can load them. Without it they end with the machine.
+	Snapshots string
+
+	// Watchdog adds a hardware watchdog and says what QEMU does when it bites:
+	// "reset" the machine, as a real one does, or "pause" it, with the status
+	// "watchdog".
+	Watchdog string
 }
 
 // Machine is a running (or ended) virtual machine.
@@ -78,9 +85,11 @@ func (m *Machine) start(cfg Config) (err error) {
 	}
 	// Where snapshots go. No guest sees this one: a machine without any disk of
 	// its own can have snapshots too.
-	memory := filepath.Join(m.dir, "memory.qcow2")
-	if _, err := m.build.Run("qemu-img", "create", "-q", "-f", "qcow2", memory, "16G"); err != nil {
-		return err
+	memory := cmp.Or(cfg.Snapshots, filepath.Join(m.dir, "memory.qcow2"))
+	if _, err := os.Stat(memory); err != nil {
+		if _, err := m.build.Run("qemu-img", "create", "-q", "-f", "qcow2", memory, "16G"); err != nil {
+			return err
+		}
 	}
 	control := filepath.Join(m.dir, "qmp")
 	args := append(m.options(cfg), "--",
@@ -90,8 +99,8 @@ func (m *Machine) start(cfg Config) (err error) {
 	if cfg.NoReboot {
 		args = append(args, "-no-reboot")
 	}
-	if cfg.Watchdog {
-		args = append(args, "-device", "i6300esb", "-action", "watchdog=pause")
+	if cfg.Watchdog != "" {
+		args = append(args, "-device", "i6300esb", "-action", "watchdog="+cfg.Watchdog)
 	}
 
 	cmd := exec.Command(filepath.Join(m.build.Scripts, "qemu.sh"), args...)
