@@ -15,6 +15,8 @@ var Appliers = []Applier{
 	{Name: "hostname", Effect: "at once"},
 	{Name: "modules", Effect: "at once; a module that is no longer named stays until the next boot"},
 	{Name: "sysctl", Effect: "at once"},
+	// Before mounts: bootcmd may make what is mounted, and partitions grow first.
+	{Name: "boot", Effect: "at the next boot"},
 	{Name: "mounts", Effect: "at once"},
 	{Name: "swap", Effect: "at once"},
 	{Name: "timezone", Effect: "at once; programs that run already may keep the old one"},
@@ -32,7 +34,6 @@ var Appliers = []Applier{
 	{Name: "log", Effect: "at once"},
 
 	{Name: "use", Effect: "the next time it is used"},
-	{Name: "boot", Effect: "at the next boot"},
 	{Name: "kernel", Effect: "at the next boot, and only on the kernel command line"},
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -116,6 +117,28 @@ echo `+id+` >/var/lib/rancher/conf/power_state.done && sync && exec poweroff
 	m.expect(apply.Boot, config.Config{}, apply.Outcome{}, "")
 	if files := m.bootFiles(); files != nil {
 		t.Errorf("the console runs %q", files)
+	}
+}
+
+// TestBootcmdMakesWhatIsMounted: it runs before anything is mounted, and after
+// the modules that it may need.
+func TestBootcmdMakesWhatIsMounted(t *testing.T) {
+	m := newMachine(t)
+	d := &apply.Driver{Host: m.Host, Appliers: apply.Appliers(), Bound: time.Minute}
+	d.Apply(t.Context(), new(load(t, `
+bootcmd: [[serve]]
+mounts: [[made, /mnt/made, tmpfs]]
+rancher: {modules: [needed]}
+`)))
+	var order []string
+	for _, call := range m.calls {
+		switch word, _, _ := strings.Cut(call, " "); word {
+		case "load", "run", "mount":
+			order = append(order, word)
+		}
+	}
+	if diff := cmp.Diff([]string{"load", "run", "mount"}, order); diff != "" {
+		t.Errorf("order (-want +got):\n%s\n%q", diff, m.calls)
 	}
 }
 
