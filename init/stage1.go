@@ -46,6 +46,9 @@ func mountEarly(m *machine) (string, error) {
 	for _, w := range m.earlyWarnings {
 		m.log.Info(w)
 	}
+	if err := nameDescriptors("/dev"); err != nil {
+		m.warn(err.Error())
+	}
 	return "", os.MkdirAll(filepath.Dir(bootlog.Path), 0o755)
 }
 

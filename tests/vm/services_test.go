@@ -269,6 +269,11 @@ func checkShell(t *testing.T, g *guest) {
 		t.Errorf("sudo -n id -u = %q, want 0", root)
 	}
 	g.sh(t, "docker version && ros os version && ps")
+	// Completion needs /dev/fd; the PATH is that of a login, with sbin.
+	g.prints(t, map[string]string{
+		`bash -ic 'COMP_WORDS=(ros serv); COMP_CWORD=1; _ros; echo $COMPREPLY' 2>/dev/null`: "service",
+		"command -v poweroff clear": "/usr/sbin/poweroff\n/usr/bin/clear",
+	})
 	if s := g.status(t); s.Hostname != "tested" || s.Arch != g.lab.arch {
 		t.Errorf("ros status: hostname %q on %q, want \"tested\" on %q", s.Hostname, s.Arch, g.lab.arch)
 	}
