@@ -6,6 +6,15 @@ import (
 	"strings"
 )
 
+// forced is what was typed, as it has to be typed where nobody can be asked.
+func (a *app) forced() string {
+	line := typed(a.argv) + " --force"
+	if a.getenv("SUDO_USER") != "" {
+		return "sudo " + line
+	}
+	return line
+}
+
 // confirm asks a question that a person has to answer with y or yes. Anything
 // else, the end of the input too, is a no.
 func (a *app) confirm(question string) bool {

@@ -38,10 +38,13 @@ func (a *app) explainSocket(p peer, doing string, err error) error {
 		if strings.HasPrefix(refused.message, "cannot ") {
 			return err
 		}
+		if refused.status == 403 {
+			return &fault{err: fmt.Errorf("cannot %s: %w", doing, err), try: "sudo " + typed(a.argv), code: exitFailed}
+		}
 	case errors.Is(err, os.ErrPermission):
 		return &fault{
 			err:  fmt.Errorf("cannot %s: no permission for %s (%s)", doing, p.socket, p.may),
-			try:  "sudo " + strings.Join(a.argv, " "),
+			try:  "sudo " + typed(a.argv),
 			code: exitFailed,
 		}
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):

@@ -102,6 +102,9 @@ func usageFault(_ context.Context, cmd *cli.Command, err error, _ bool) error {
 		if strings.Contains(why, "parsing") {
 			why = "not a number"
 		}
+		if strings.Contains(why, "duration") {
+			why = "not a time such as 30s or 2m"
+		}
 		return usage(help, "cannot use %s for flag %s: %s", value, dashed(name), why)
 	}
 	return usage(help, "cannot understand the command line: %w", err)

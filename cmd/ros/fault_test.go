@@ -26,12 +26,36 @@ func TestUsageFaults(t *testing.T) {
 		{"ros service ps -x", "ros: cannot use flag -x: \"ros service ps\" does not have it\ntry: ros service ps --help\n"},
 		{"ros boot --svg", "ros: cannot use flag --svg: it needs a value\ntry: ros boot --help\n"},
 		{"ros service logs -n many ntp", "ros: cannot use \"many\" for flag -n: not a number\ntry: ros service logs --help\n"},
+		{"ros config set --try soon hostname x", "ros: cannot use \"soon\" for flag --try: not a time such as 30s or 2m\ntry: ros config set --help\n"},
 		{"ros events now", "ros: cannot use \"now\": \"ros events\" takes no arguments\ntry: ros events --help\n"},
 	} {
 		t.Run(tt.line, func(t *testing.T) {
 			check(t, newApp(t, machine()), tt.line, result{err: tt.want, code: exitUsage})
 		})
 	}
+}
+
+// TestForbidden: where rosd says that it takes root, so does the next step.
+func TestForbidden(t *testing.T) {
+	a := newApp(t, nil)
+	var said bytes.Buffer
+	a.argv, a.stderr = []string{"ros", "os", "list"}, &said
+	err := a.explain("list the releases", &refusal{status: 403, message: "only root may change the OS"})
+	if code := a.report("ros", err); code != exitFailed {
+		t.Errorf("exit status %d, want %d", code, exitFailed)
+	}
+	want := "ros: cannot list the releases: only root may change the OS\ntry: sudo ros os list\n"
+	if got := said.String(); got != want {
+		t.Errorf("says %q, want %q", got, want)
+	}
+}
+
+// TestForced: whoever typed sudo has to type it again.
+func TestForced(t *testing.T) {
+	a := newApp(t, nil)
+	a.getenv = func(name string) string { return map[string]string{"SUDO_USER": "rancher"}[name] }
+	check(t, a, "ros os rollback", result{code: exitUsage,
+		err: "ros: cannot ask before the restart: this is not a terminal, or for a program\ntry: sudo ros os rollback --force\n"})
 }
 
 // Every verb that asks rosd says the same when there is none.

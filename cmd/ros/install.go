@@ -65,7 +65,7 @@ func (a *app) install(ctx context.Context, cmd *cli.Command) error {
 	}
 	asks := !cmd.Bool("force")
 	if asks && (!a.terminal || cmd.Bool("json")) {
-		return usage(cmd.FullName()+" --force", "cannot ask before everything on %s is lost: this is not a terminal, or for a program", options.Device)
+		return usage(a.forced(), "cannot ask before everything on %s is lost: this is not a terminal, or for a program", options.Device)
 	}
 	if asks {
 		if goOn, err := a.agreedToInstall(ctx, cmd, options); err != nil || !goOn {

@@ -76,7 +76,7 @@ func TestInstallRefuses(t *testing.T) {
 		line string
 		want result
 	}{
-		{"ros install -d /dev/vda", result{code: 2, err: "ros: cannot ask before everything on /dev/vda is lost: this is not a terminal, or for a program\ntry: ros install --force\n"}},
+		{"ros install -d /dev/vda", result{code: 2, err: "ros: cannot ask before everything on /dev/vda is lost: this is not a terminal, or for a program\ntry: ros install -d /dev/vda --force\n"}},
 		{"ros install -f", result{code: 2, err: "ros: cannot install: name a disk with -d\n" + help}},
 		{"ros install -f -d /dev/vda -t raid", result{code: 2, err: "ros: cannot install: there is no installation type \"raid\" here: this version knows no RAID\n" + help}},
 		{"ros install -f -d /dev/vda -t ext4", result{code: 2, err: "ros: cannot install: there is no installation type \"ext4\": want generic or noformat\n" + help}},

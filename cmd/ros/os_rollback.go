@@ -35,7 +35,7 @@ func (a *app) osRollback(ctx context.Context, cmd *cli.Command) error {
 	stays := cmd.Bool("no-reboot")
 	asks := !cmd.Bool("force") && !stays
 	if asks && (!a.terminal || cmd.Bool("json")) {
-		return usage(cmd.FullName()+" --force", "cannot ask before the restart: this is not a terminal, or for a program")
+		return usage(a.forced(), "cannot ask before the restart: this is not a terminal, or for a program")
 	}
 	if asks && !a.confirm("Go back to the release before and restart?") {
 		return nil

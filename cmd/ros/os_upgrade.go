@@ -57,7 +57,7 @@ func (a *app) osUpgrade(ctx context.Context, cmd *cli.Command) error {
 	}
 	asks := !cmd.Bool("force") && !options.Stage && !cmd.Bool("no-reboot")
 	if asks && (!a.terminal || cmd.Bool("json")) {
-		return usage(cmd.FullName()+" --force", "cannot ask before the restart: this is not a terminal, or for a program")
+		return usage(a.forced(), "cannot ask before the restart: this is not a terminal, or for a program")
 	}
 	if asks {
 		if goOn, err := a.agreed(ctx, cmd, options); err != nil || !goOn {

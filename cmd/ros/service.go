@@ -93,7 +93,7 @@ func (a *app) change(ctx context.Context, verb string, names []string, opts cont
 	for _, name := range names {
 		s, err := a.daemon().act(ctx, verb, name, opts)
 		if err != nil {
-			err = a.explainNamed(ctx, verb, name, err)
+			err = a.explainNamed(ctx, inWords(verb), name, err)
 			faults = append(faults, err)
 			if f := new(fault); errors.As(err, &f) && f.code == exitUnreachable {
 				break // nor will the others be heard
@@ -107,6 +107,14 @@ func (a *app) change(ctx context.Context, verb string, names []string, opts cont
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// inWords is what a verb does to a service: one cannot "up" it.
+func inWords(verb string) string {
+	if verb == "up" {
+		return "bring up"
+	}
+	return verb
 }
 
 // settled tells the state that a service was brought to; when that is a bad

@@ -99,6 +99,8 @@ func (a *app) become(one inspected, words []string) error {
 			return fmt.Errorf("cannot run a command in service %q: %w", one.Service.Name, err)
 		}
 		program, container = "docker", engine.Name
+	} else if err := a.needRoot(fmt.Sprintf("run a command in service %q", container)); err != nil {
+		return err
 	}
 	path, err := exec.LookPath(program)
 	if err != nil {
