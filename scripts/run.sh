@@ -13,6 +13,7 @@ build=${ROS_BUILD:-build}
 here=$(dirname "$0")
 run=$build/run/$ARCH
 mkdir -p "$run"
+run=$(cd "$run" && pwd) # the ssh command below works from every folder
 
 key=$run/id_ed25519
 [ -f "$key" ] || ssh-keygen -q -t ed25519 -N '' -C roster-run -f "$key"
@@ -21,7 +22,8 @@ seed=$(mktemp -d)
 trap 'rm -rf "$seed"' EXIT
 printf '#cloud-config\nssh_authorized_keys:\n  - %s\n' "$(cat "$key.pub")" >"$seed/user-data"
 printf 'instance-id: roster-run\n' >"$seed/meta-data"
-"$here/tool.sh" xorriso -as mkisofs -quiet -V cidata -J -r -o "$run/seed.iso" "$seed"
+said=$("$here/tool.sh" xorriso -as mkisofs -quiet -V cidata -J -r -o "$run/seed.iso" "$seed" 2>&1) ||
+	{ echo "$said" >&2; exit 1; }
 
 port=${SSH_PORT:-2222}
 while (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
