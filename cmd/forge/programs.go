@@ -16,17 +16,22 @@ type program struct {
 	flags  string // more -ldflags
 }
 
+// noTrace leaves gRPC's page of traces away, which nobody here looks at. It alone
+// brings html/template, and a program with templates keeps every method of every
+// type: the linker cannot know which of them a template calls.
+const noTrace = "grpcnotrace"
+
 // theirs are built from other people's modules, each with a go.mod of its own.
 var theirs = []program{
-	{name: "containerd", module: "images/containerd", pkg: "./cmd/containerd"},
-	{name: "containerd-shim-runc-v2", module: "images/containerd", pkg: "./cmd/containerd-shim-runc-v2"},
+	{name: "containerd", module: "images/containerd", pkg: "./cmd/containerd", tags: noTrace + " urfave_cli_no_template"},
+	{name: "containerd-shim-runc-v2", module: "images/containerd", pkg: "./cmd/containerd-shim-runc-v2", tags: noTrace},
 	{name: "dockerd", module: "images/docker", pkg: "github.com/moby/moby/v2/cmd/dockerd", tags: "netgo osusergo",
 		flags: "-X github.com/moby/moby/v2/dockerversion.Version=29.0.0-ros"},
 }
 
 var ours = []program{
 	{name: "init", module: ".", pkg: "./init"},
-	{name: "rosd", module: ".", pkg: "./cmd/rosd"},
+	{name: "rosd", module: ".", pkg: "./cmd/rosd", tags: noTrace},
 	{name: "osupdate", module: ".", pkg: "./cmd/osupdate"},
 	// Without templates the linker drops a third of it; ros prints its own help.
 	{name: "ros", module: ".", pkg: "./cmd/ros", tags: "urfave_cli_no_template"},
