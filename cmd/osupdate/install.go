@@ -11,6 +11,7 @@ import (
 
 	"github.com/rosteros/ros/internal/cmdline"
 	"github.com/rosteros/ros/internal/configstore"
+	"github.com/rosteros/ros/internal/fetch"
 	"github.com/rosteros/ros/internal/install"
 	"github.com/rosteros/ros/internal/osupdate"
 )
@@ -41,10 +42,12 @@ func runInstall(ctx context.Context, c call) (any, error) {
 	in := installer{
 		machine: machine, source: runningSource(kernel, machine.Medium), boot: install.BootDir,
 		datasource: configstore.New(configstore.Dir).Datasource(), kernel: kernel,
-		run: install.Programs(c.log), fetch: fetch, events: c.events, log: c.log,
+		run: install.Programs(c.log), fetch: fetchText, events: c.events, log: c.log,
 	}
 	return in.install(ctx, o)
 }
+
+func fetchText(ctx context.Context, url string) ([]byte, error) { return fetch.Text(ctx, url, nil) }
 
 // install looks at everything before it writes anything.
 func (in installer) install(ctx context.Context, o osupdate.InstallOptions) (any, error) {

@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"path/filepath"
 	"strings"
-	"time"
 
+	"github.com/rosteros/ros/internal/fetch"
 	"github.com/rosteros/ros/internal/yamldoc"
 )
 
@@ -20,9 +19,6 @@ type List struct {
 	Current   string
 	Available []string
 }
-
-// listTime bounds the fetching of a list.
-const listTime = 60 * time.Second
 
 // ReadList reads the list at an address or in a file. running is the version
 // that asks; a server is told, as RancherOS did.
@@ -49,28 +45,7 @@ func fetchList(ctx context.Context, place, running string, client *http.Client) 
 	query := u.Query()
 	query.Set("current", running)
 	u.RawQuery = query.Encode()
-	ctx, cancel := context.WithTimeout(ctx, listTime)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-	if client == nil {
-		client = http.DefaultClient
-	}
-	res, err := client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answers %s", place, res.Status)
-	}
-	text, err := io.ReadAll(io.LimitReader(res.Body, yamldoc.MaxSize+1))
-	if err == nil && len(text) > yamldoc.MaxSize {
-		err = fmt.Errorf("%s is larger than 1 MiB", place)
-	}
-	return text, err
+	return fetch.Text(ctx, u.String(), client)
 }
 
 func isURL(place string) bool {

@@ -59,7 +59,7 @@ func TestReadList(t *testing.T) {
 		t.Errorf("ReadList = %+v, %v; asked %s", l, err, asked)
 	}
 	_, err = release.ReadList(t.Context(), server.URL+"/none.yml", "v1.0", nil)
-	if want := "cannot read the list of releases: " + server.URL + "/none.yml answers 404 Not Found"; err == nil || err.Error() != want {
+	if want := "cannot read the list of releases: " + server.URL + "/none.yml?current=v1.0: file does not exist"; err == nil || err.Error() != want {
 		t.Errorf("ReadList error = %v, want %s", err, want)
 	}
 	file := filepath.Join(t.TempDir(), "releases.yml")

@@ -26,6 +26,7 @@ var order = []string{
 	"internal/bootloader",
 	"internal/bootloader/bootloadertest",
 	"internal/yamldoc",
+	"internal/fetch",
 	"internal/signature",
 	"internal/repository",
 	"internal/delta",
