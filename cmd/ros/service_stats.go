@@ -36,43 +36,48 @@ Ctrl-C.`,
 }
 
 func (a *app) stats(ctx context.Context, names []string, stream, asJSON bool) error {
-	before, at, err := a.look(ctx, names)
-	if err != nil {
-		return err
+	look := func() (list []control.Stats, err error) {
+		err = a.daemon().ask(ctx, "GET", "/v1/stats", nil, &list)
+		if len(names) > 0 {
+			list = slices.DeleteFunc(list, func(s control.Stats) bool { return !slices.Contains(names, s.Service) })
+		}
+		return list, a.explain("show what services take", err)
 	}
-	for {
+	show := func(before, now []control.Stats, span time.Duration) error {
+		if asJSON {
+			return a.printJSON(now)
+		}
+		a.statsTable(before, now, span).write(a.stdout)
+		return nil
+	}
+	return watch(ctx, a, stream && !asJSON, look, show)
+}
+
+// watch shows what changed between two looks: once, or each second on a clear
+// screen until ctx ends.
+func watch[T any](ctx context.Context, a *app, stream bool, look func() (T, error), show func(before, now T, span time.Duration) error) error {
+	before, err := look()
+	at := a.now()
+	for err == nil {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(statsInterval):
 		}
-		now, then, err := a.look(ctx, names)
-		if err != nil {
-			return err
-		}
-		if asJSON {
-			return a.printJSON(now)
+		now, failed := look()
+		if failed != nil {
+			return failed
 		}
 		if stream {
 			fmt.Fprint(a.stdout, "\x1b[H\x1b[J")
 		}
-		a.statsTable(before, now, then.Sub(at)).write(a.stdout)
-		if !stream {
-			return nil
+		then := a.now()
+		if err = show(before, now, then.Sub(at)); !stream {
+			return err
 		}
 		before, at = now, then
 	}
-}
-
-func (a *app) look(ctx context.Context, names []string) ([]control.Stats, time.Time, error) {
-	var list []control.Stats
-	if err := a.daemon().ask(ctx, "GET", "/v1/stats", nil, &list); err != nil {
-		return nil, time.Time{}, a.explain("show what services take", err)
-	}
-	if len(names) > 0 {
-		list = slices.DeleteFunc(list, func(s control.Stats) bool { return !slices.Contains(names, s.Service) })
-	}
-	return list, a.now(), nil
+	return err
 }
 
 func (a *app) statsTable(before, now []control.Stats, span time.Duration) *table {

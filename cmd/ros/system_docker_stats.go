@@ -19,10 +19,6 @@ type statsRow struct {
 
 // showUsage shows what is used between two looks a second apart.
 func (a *app) showUsage(ctx context.Context, cmd *cli.Command) error {
-	look := func() (list []control.Usage, at time.Time, err error) {
-		err = a.daemon().ask(ctx, "GET", "/v1/usage", nil, &list)
-		return list, time.Now(), a.explain("show what containers use", err)
-	}
 	names := cmd.Args().Slice()
 	for i, word := range names {
 		c, err := a.container(ctx, word)
@@ -31,28 +27,14 @@ func (a *app) showUsage(ctx context.Context, cmd *cli.Command) error {
 		}
 		names[i] = c.Name
 	}
-	before, then, err := look()
-	if err != nil {
-		return err
+	look := func() (list []control.Usage, err error) {
+		err = a.daemon().ask(ctx, "GET", "/v1/usage", nil, &list)
+		return list, a.explain("show what containers use", err)
 	}
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(statsInterval):
-		}
-		now, at, err := look()
-		if err != nil {
-			return err
-		}
-		if !cmd.Bool("no-stream") && a.terminal {
-			fmt.Fprint(a.stdout, "\x1b[H\x1b[J")
-		}
-		if err := a.printRows(cmd, statsRows(before, now, at.Sub(then), names)); err != nil || cmd.Bool("no-stream") {
-			return err
-		}
-		before, then = now, at
+	show := func(before, now []control.Usage, span time.Duration) error {
+		return a.printRows(cmd, statsRows(before, now, span, names))
 	}
+	return watch(ctx, a, a.terminal && !cmd.Bool("no-stream"), look, show)
 }
 
 func statsRows(before, now []control.Usage, passed time.Duration, names []string) rows {
