@@ -43,6 +43,7 @@ type Service struct {
 
 	// What runs.
 	Image      string            `json:"image"`
+	Over       string            `json:"over,omitempty"` // baked image whose files lie below; no file can say so
 	PullPolicy PullPolicy        `json:"pull_policy,omitempty"`
 	Entrypoint []string          `json:"entrypoint,omitempty"` // nil: the image's
 	Command    []string          `json:"command,omitempty"`    // nil: the image's

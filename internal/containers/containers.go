@@ -36,6 +36,9 @@ import (
 	"github.com/rosteros/ros/internal/supervise"
 )
 
+// LayersDir is where the OS image has the layers of its images.
+const LayersDir = "/usr/lib/ros/layers"
+
 // Options are the places of the running machine. A field that is "" has the
 // value named beside it; CgroupParent and ShimCgroup are taken as they are.
 type Options struct {
@@ -43,7 +46,7 @@ type Options struct {
 	Namespace string // containerd's: ros
 
 	ImagesDir  string // the catalogue: /usr/lib/ros/images
-	LayersDir  string // the images' layers: /usr/lib/ros/layers
+	LayersDir  string // the images' layers: the constant of that name
 	RunDir     string // writable layers, on a tmpfs: /run/ros/roots
 	RootsDir   string // writable layers that stay, on the state disk: /var/lib/rancher/roots
 	VolumesDir string // named volumes: /var/lib/rancher/volumes
@@ -87,7 +90,7 @@ func (o Options) withDefaults() Options {
 		{&o.Socket, containerd.Socket},
 		{&o.Namespace, containerd.Namespace},
 		{&o.ImagesDir, "/usr/lib/ros/images"},
-		{&o.LayersDir, "/usr/lib/ros/layers"},
+		{&o.LayersDir, LayersDir},
 		{&o.RunDir, "/run/ros/roots"},
 		{&o.RootsDir, "/var/lib/rancher/roots"},
 		{&o.VolumesDir, "/var/lib/rancher/volumes"},

@@ -32,6 +32,7 @@ const ours = "ros/"
 type source struct {
 	images.Image
 	stored imagestore.Image // where the store has it; else zero
+	below  []string         // layers of the baked image that lies below it, lowest first
 	files  imagestore.Files // known after open
 }
 
@@ -45,6 +46,9 @@ func (r *Runtime) find(ctx context.Context, svc compose.Service) (source, error)
 	stored, err := r.opts.Store.Get(ctx, svc.Image)
 	var missing *imagestore.MissingError
 	switch {
+	case err == nil && svc.Over != "":
+		below, err := r.images.Find(svc.Over)
+		return source{Image: stored.Baked(), stored: stored, below: below.Layers}, supervise.Permanent(err)
 	case err == nil:
 		return source{Image: stored.Baked(), stored: stored}, nil
 	case !errors.As(err, &missing):
@@ -60,6 +64,9 @@ func (r *Runtime) open(ctx context.Context, container string, src *source) error
 	if src.stored.ID != "" {
 		files, err := r.opts.Store.View(ctx, container, src.stored)
 		src.files = files
+		for _, l := range slices.Backward(src.below) {
+			src.files.Lower = append(src.files.Lower, filepath.Join(r.opts.LayersDir, l))
+		}
 		return err
 	}
 	for _, l := range slices.Backward(src.Layers) {
