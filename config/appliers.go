@@ -28,6 +28,7 @@ var Appliers = []Applier{
 	{Name: "network", Effect: "restarts network", Restart: []string{"network"}},
 	{Name: "ntp", Effect: "restarts ntp", Restart: []string{"ntp"}},
 	{Name: "ssh", Effect: "reloads ssh (sessions go on)", Reload: []string{"ssh"}, Restart: []string{"ssh"}},
+	{Name: "engine", Effect: "changes the engine: its containers are stopped, and started again as their restart policies say"},
 	{Name: "docker", Effect: "restarts docker (containers go on)", Reload: []string{"docker"}, Restart: []string{"docker"}},
 	{Name: "services", Effect: "starts, stops and recreates the services that changed"},
 	{Name: "power", Effect: "at the next shutdown"},

@@ -81,6 +81,7 @@ var checks = map[string]check{
 	"public-key":     {noun: "public key", must: "a public key in PEM (-----BEGIN PUBLIC KEY-----)", read: publicKey, lines: true},
 	"datasource":     {noun: "datasource", must: "a datasource", read: datasource},
 
+	"image":            {noun: "name", must: "a name, or that of an image: registry.example.com/engine:1", pattern: `^[A-Za-z0-9][A-Za-z0-9_./:@-]*$`},
 	"name":             {noun: "name", must: "a name: letters, digits, _, . and -", pattern: `^[A-Za-z0-9][A-Za-z0-9_.-]*$`},
 	"variable":         {noun: "NAME=value", must: "NAME=value", pattern: `^[A-Za-z_][A-Za-z0-9_]*=`},
 	"seconds":          {must: "a whole number from 0 to 86400", least: 0, most: 86400},

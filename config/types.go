@@ -167,7 +167,7 @@ type Rancher struct {
 
 // Docker are options of dockerd, in RancherOS's words.
 type Docker struct {
-	Engine         string            `yaml:"engine" is:"name" none:"this version has one engine, the built-in one" doc:"The engine to run."`
+	Engine         string            `yaml:"engine" is:"image" when:"engine" doc:"The engine to run: docker (of the OS), the name of one in a catalog, an image, or none. One that is not on the machine yet is fetched; docker runs meanwhile, and also when it does not start at boot."`
 	Bridge         string            `yaml:"bridge" is:"line" doc:"Network bridge of containers; none for no bridge."`
 	BIP            string            `yaml:"bip" is:"cidr" doc:"Address of the bridge docker0, 172.17.42.1/16."`
 	ConfigFile     string            `yaml:"config_file" none:"dockerd's options are put together from this config" doc:"dockerd's config file."`
@@ -196,7 +196,7 @@ type Docker struct {
 	ServerCert     Secret            `yaml:"server_cert" doc:"Certificate of dockerd, PEM."`
 	ServerKey      Secret            `yaml:"server_key" doc:"Its key, PEM."`
 	CACert         Secret            `yaml:"ca_cert" doc:"Certificate of those whose clients may connect, PEM."`
-	CAKey          Secret            `yaml:"ca_key" none:"dockerd needs the certificate only; keep the key where certificates are made" doc:"Its key, PEM."`
+	CAKey          Secret            `yaml:"ca_key" when:"use" doc:"Its key, PEM, with which \"ros tls gen\" signs; dockerd does not need it."`
 	Environment    []string          `yaml:"environment" is:"variable" doc:"Environment of dockerd: NAME=value."`
 	StorageContext string            `yaml:"storage_context" none:"Docker does not live in the console here" doc:"The container whose files dockerd sees."`
 }
@@ -335,14 +335,14 @@ type Registry struct {
 // Defaults are values for keys that nothing else sets.
 type Defaults struct {
 	Hostname         string          `yaml:"hostname" is:"hostname" when:"hostname" doc:"Name of the machine when neither the config nor the network gives one."`
-	Docker           DefaultsDocker  `yaml:"docker" none:"this version has one engine, the built-in one" doc:"Defaults of rancher.docker."`
+	Docker           DefaultsDocker  `yaml:"docker" when:"engine" doc:"Defaults of rancher.docker."`
 	Network          DefaultsNetwork `yaml:"network" when:"network" doc:"Defaults of rancher.network."`
 	SystemDockerLogs string          `yaml:"system_docker_logs" is:"path" none:"logs of services are in /var/log/ros" doc:"Log of the system Docker."`
 }
 
 // DefaultsDocker names an engine.
 type DefaultsDocker struct {
-	Engine string `yaml:"engine" is:"name" doc:"The engine to run."`
+	Engine string `yaml:"engine" is:"image" doc:"The engine to run when rancher.docker.engine says nothing."`
 }
 
 // DefaultsNetwork is used when neither the config nor DHCP says anything.

@@ -15,8 +15,9 @@ import (
 
 // appliers are those of package apply and those that are about rosd and what it
 // supervises.
-func appliers(services *serviceFiles, supervisor *supervise.Supervisor, level *slog.LevelVar, tell func(context.Context, time.Duration) error) map[string]apply.Applier {
+func appliers(services *serviceFiles, supervisor *supervise.Supervisor, engine apply.Applier, level *slog.LevelVar, tell func(context.Context, time.Duration) error) map[string]apply.Applier {
 	table := apply.Appliers()
+	table["engine"] = engine
 	table["services"] = services.applier(supervisor)
 	table["log"] = logLevel(level)
 	table["power"] = shutdownTimeout(tell)

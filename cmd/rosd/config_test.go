@@ -419,7 +419,8 @@ func TestFilesOfAServiceAreForgotten(t *testing.T) {
 // TestEveryApplierHasWork holds the table of config and the work equal.
 func TestEveryApplierHasWork(t *testing.T) {
 	idle := map[string]bool{"kernel": true, "use": true} // nothing to do when a key changes
-	have := appliers(newServiceFiles("", "", slog.New(slog.DiscardHandler)), supervise.New(supervise.Config{}), new(slog.LevelVar), nil)
+	files := newServiceFiles("", "", slog.New(slog.DiscardHandler))
+	have := appliers(files, supervise.New(supervise.Config{}), newEngineChoice(slog.New(slog.DiscardHandler)).applier(files, nil), new(slog.LevelVar), nil)
 	known := map[string]bool{}
 	for _, a := range config.Appliers {
 		known[a.Name] = true

@@ -4,54 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/rosteros/ros/internal/control"
-	"github.com/rosteros/ros/internal/yamledit"
 )
 
 // include writes a key of rancher.services_include, or takes it out, and lets
 // the machine become so.
 func (e *enabler) include(ctx context.Context, key string, value []byte) error {
-	path := []string{"rancher", "services_include", key}
-	file := e.configs.store.File()
-	old, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	was, err := e.configs.store.Sum()
-	if err != nil {
-		return err
-	}
-	edited := old
-	switch {
-	case value == nil:
-		edited, err = yamledit.Unset(old, path)
-	case len(old) == 0:
-		edited, err = yamledit.Set([]byte("#cloud-config\n"), path, value)
-	default:
-		edited, err = yamledit.Set(old, path, value)
-	}
-	if err != nil {
-		return err
-	}
-	applied, err := e.configs.Write(ctx, control.ConfigWrite{Text: edited, Was: was})
+	applied, err := e.configs.edit(ctx, setting{[]string{"rancher", "services_include", key}, value})
 	if err != nil {
 		return err
 	}
 	if now, ok := e.configs.config().Rancher.ServicesInclude[key]; value != nil && (!ok || fmt.Sprint(now) != string(value)) {
 		return fmt.Errorf("a layer of the config that counts more says something else about rancher.services_include.%s", key)
 	}
-	for _, r := range applied.Results {
-		if r.Applier == "services" && r.Error != "" {
-			return errors.New(r.Error)
-		}
-	}
-	return nil
+	return fault(applied, "services")
 }
 
 // known refuses a key that nobody has enabled.

@@ -27,18 +27,18 @@ import (
 	"github.com/rosteros/ros/internal/supervise"
 )
 
-// engine has images and starts anything; or, with ROS_TEST_DOCKER, is a real one
+// fakeEngine has images and starts anything; or, with ROS_TEST_DOCKER, is a real one
 // with the image test/busybox:1 in it.
-type engine struct{ images map[string]string }
+type fakeEngine struct{ images map[string]string }
 
-func (e engine) Image(_ context.Context, name string) (string, error) {
+func (e fakeEngine) Image(_ context.Context, name string) (string, error) {
 	if pin := e.images[name]; pin != "" {
 		return pin, nil
 	}
 	return "", errors.New("no such image: " + name)
 }
 
-func (e engine) Pull(_ context.Context, name, _ string, _ docker.Login, _ func(docker.Step)) (string, error) {
+func (e fakeEngine) Pull(_ context.Context, name, _ string, _ docker.Login, _ func(docker.Step)) (string, error) {
 	return "", fmt.Errorf("cannot pull image %q: no route to host", name)
 }
 
@@ -71,7 +71,7 @@ func newStation(t *testing.T) *station {
 	files.read(true)
 	s := &station{dir: dir, site: map[string]string{}}
 	var user supervise.Runtime = &room{once: map[string]bool{}}
-	var images engineImages = engine{images: map[string]string{"test/busybox:1": "sha256:0001"}}
+	var images engineImages = fakeEngine{images: map[string]string{"test/busybox:1": "sha256:0001"}}
 	if socket := os.Getenv("ROS_TEST_DOCKER"); socket != "" {
 		real := docker.New(socket, log)
 		user, images = real, real

@@ -104,6 +104,8 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 		Concurrency: max(2, goruntime.NumCPU()),
 	})
 	loads.supervisor = services
+	choice := newEngineChoice(log)
+	halt := engineHalt{supervisor: services, info: engine, options: dockerOptions}
 	configs.services = files
 	configs.driver = &apply.Driver{
 		Host: &apply.Host{
@@ -113,8 +115,10 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 			Log:      log,
 			Slot:     boot.Slot,
 			Consoles: kernel.Consoles(),
+
+			DockerOptions: choice.options,
 		},
-		Appliers: appliers(files, services, level, func(ctx context.Context, timeout time.Duration) error { return tellInit(ctx, timeout, 0) }),
+		Appliers: appliers(files, services, choice.applier(files, halt.halt), level, func(ctx context.Context, timeout time.Duration) error { return tellInit(ctx, timeout, 0) }),
 		Bound:    applyBound,
 	}
 	results := configs.start(ctx)
@@ -138,6 +142,9 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	}
 	srv.Catalog, srv.Pending = enabling, enabling.Warnings
 	tasks.Go(func() { enabling.run(ctx) })
+	switching := newEngines(enabling, choice, halt, store, runtime, engine, log)
+	srv.Engines, srv.Certificates = switching, configs.certificate
+	tasks.Go(func() { switching.tend(ctx) })
 	srv.Containers, srv.Services = runtime, operatorsServices
 	tasks.Go(func() { loads.run(ctx) })
 	tasks.Go(func() { tendRuns(ctx, runtime, log) })

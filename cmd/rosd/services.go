@@ -15,6 +15,7 @@ import (
 	"github.com/rosteros/ros/internal/catalog"
 	"github.com/rosteros/ros/internal/compose"
 	"github.com/rosteros/ros/internal/control"
+	"github.com/rosteros/ros/internal/engine"
 	"github.com/rosteros/ros/internal/plan"
 	"github.com/rosteros/ros/internal/supervise"
 )
@@ -35,8 +36,11 @@ type serviceFiles struct {
 	last  plan.Plan
 	off   map[string]bool // services that the config does not want; nil: no config yet
 	fresh []string        // what has been started because of the last config
-	once  chan struct{}   // closed when they have been read for the first time
-	done  sync.Once
+
+	engine  engine.Engine // what the service docker is
+	renewed bool          // the engine was stopped, for another one
+	once    chan struct{} // closed when they have been read for the first time
+	done    sync.Once
 }
 
 func newServiceFiles(builtIn, operators string, log *slog.Logger) *serviceFiles {
@@ -64,12 +68,15 @@ func (f *serviceFiles) read(known bool) {
 	f.done.Do(func() { close(f.once) })
 }
 
-// load reads files, and with them what the engine is to be told and which images
-// were found when a file was enabled.
+// load reads files, and with them what the engine is to be told, which images
+// were found when a file was enabled, and what the engine is.
 func (f *serviceFiles) load(from compose.Sources, known bool) ([]compose.Service, []compose.Fault) {
 	services, faults := compose.LoadAll(from)
 	services, faults = f.projects.fill(from, services, faults, known)
 	f.enabled.pin(services)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.engine.Lay(services)
 	return services, faults
 }
 
@@ -130,9 +137,13 @@ func (f *serviceFiles) applier(supervisor *supervise.Supervisor) apply.Applier {
 		f.mu.Lock()
 		before, running := f.off, f.from
 		from := sources(f.from.Dirs, cfg, f.enabled.file)
-		f.off, f.from, f.fresh = off, from, nil
+		renewed := f.renewed
+		changed := renewed || before == nil && f.engine.Pin != "" || differ(running, from)
+		if f.engine.Name == engine.None {
+			off[engine.Service], off[engine.Containerd] = true, true
+		}
+		f.off, f.from, f.fresh, f.renewed = off, from, nil, false
 		f.mu.Unlock()
-		changed := differ(running, from)
 		w := servicesWork{files: f, supervisor: supervisor, outcome: apply.Outcome{Notes: notes}}
 		if before == nil {
 			if changed {
@@ -153,6 +164,9 @@ func (f *serviceFiles) applier(supervisor *supervise.Supervisor) apply.Applier {
 			if !off[name] {
 				w.start(ctx, name)
 			}
+		}
+		if renewed && !off[engine.Service] {
+			w.start(ctx, engine.Service)
 		}
 		return w.outcome, errors.Join(w.errs...)
 	}
@@ -315,6 +329,13 @@ func (f *serviceFiles) takeFresh() []string {
 	fresh := f.fresh
 	f.fresh = nil
 	return fresh
+}
+
+// setEngine says what the service docker is from now on.
+func (f *serviceFiles) setEngine(e engine.Engine, renewed bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.engine, f.renewed = e, f.renewed || renewed
 }
 
 // unwanted says whether the config has switched a service off.

@@ -28,6 +28,10 @@ type Host struct {
 	Log      *slog.Logger
 	Slot     string   // where the OS image came from: "iso", "A", "B"
 	Consoles []string // terminals that console= names
+
+	// DockerOptions is where the built-in options of dockerd are, below Root, for
+	// the engine that runs; nil: those of the OS's own engine.
+	DockerOptions func() string
 }
 
 // System are the calls that change the kernel's state. A test records them.

@@ -23,8 +23,9 @@ const (
 	dockerArgs    = dockerDir + "/args"        // one a line
 	dockerEnv     = dockerDir + "/environment" // NAME=value, one a line
 	dockerRefused = dockerDir + "/refused"     // the service writes there why dockerd takes none of it
-	// builtInDocker is in the image of the service.
-	builtInDocker = "usr/lib/ros/layers/docker/usr/share/ros-docker/daemon.json"
+	// dockerImage is where the image of the service is.
+	dockerImage   = "usr/lib/ros/layers/docker"
+	builtInDocker = "/usr/share/ros-docker/daemon.json"
 )
 
 // dockerReloads are the options that dockerd takes in without a restart.
@@ -58,7 +59,11 @@ func (d *dockerd) runtime() {
 // config says. Containers go on while dockerd restarts, unless live_restore is
 // off.
 func Docker(ctx context.Context, h *Host, cfg *config.Config) (Outcome, error) {
-	builtIn := h.text(builtInDocker)
+	options := builtInDocker
+	if h.DockerOptions != nil {
+		options = h.DockerOptions()
+	}
+	builtIn := h.text(dockerImage + options)
 	d := &dockerd{h: h, c: cfg.Rancher.Docker, options: map[string]any{}}
 	if err := json.Unmarshal(builtIn, &d.options); err != nil {
 		return Outcome{}, fmt.Errorf("rancher.docker: cannot read the built-in options of dockerd: %w", err)
@@ -163,6 +168,9 @@ func (d *dockerd) storage() {
 		d.wrong("storage_driver", "docker has no %s any more; overlay2 and overlayfs are there", driver)
 	default:
 		d.options["storage-driver"] = driver
+		if driver == "overlay2" { // else an engine before 29 takes it for one of containerd's
+			delete(d.options, "features")
+		}
 	}
 }
 

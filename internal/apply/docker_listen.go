@@ -98,6 +98,10 @@ func isTCP(host string) bool { return strings.HasPrefix(dockerHost(host), "tcp:/
 
 // certificates puts those of the config where dockerd reads them.
 func (d *dockerd) certificates() bool {
+	if d.c.ServerCert == "" && d.c.ServerKey == "" && d.c.CACert == "" {
+		d.outcome.Notes = append(d.outcome.Notes, "rancher.docker.tls: no port is open until there are certificates; make them with: ros tls gen --server -H HOST")
+		return false
+	}
 	if err := d.checkCertificates(); err != nil {
 		d.wrong("tls", "no port is open: %w", err)
 		return false

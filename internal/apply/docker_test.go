@@ -174,7 +174,7 @@ func TestDockerFaults(t *testing.T) {
 	b.expect(apply.Docker, dockerOf(config.Docker{
 		Bridge: "br0", BIP: "10.1.0.1/24", StorageDriver: "aufs", Group: "nobodys",
 		Host: []string{"fd://"}, ExtraArgs: []string{"--data-root", "/x", "--exec-root=/y", "--label=a=b"},
-		TLS: true,
+		TLS: true, ServerCert: "x",
 	}), apply.Outcome{
 		Did:     []string{"options of dockerd are new: bridge, arguments"},
 		Restart: []string{"docker"},
@@ -268,4 +268,35 @@ func keyPair(t *testing.T) (cert, key config.Secret) {
 		return config.Secret(b.String())
 	}
 	return text("CERTIFICATE", der), text("EC PRIVATE KEY", keyDER)
+}
+
+// Without any certificate the port waits for somebody to make them: that is the
+// order in which RancherOS had it done.
+func TestDockerTLSBeforeCertificates(t *testing.T) {
+	b := withDockerd(t)
+	b.expect(apply.Docker, dockerOf(config.Docker{TLS: true}), apply.Outcome{
+		Notes: []string{"rancher.docker.tls: no port is open until there are certificates; make them with: ros tls gen --server -H HOST"},
+	}, "")
+	b.wantOptions(map[string]any{})
+}
+
+// An engine of before 29 has built-in options of its own.
+func TestDockerOptionsOfAnotherEngine(t *testing.T) {
+	b := withDockerd(t)
+	b.write("usr/lib/ros/layers/docker/old.json", `{"features": {"containerd-snapshotter": true}, "live-restore": true, "log-opts": {}}`)
+	b.DockerOptions = func() string { return "/old.json" }
+	cfg := dockerOf(config.Docker{Debug: true})
+	if _, err := b.apply(apply.Docker, &cfg); err != "" {
+		t.Fatal(err)
+	}
+	if got := b.options(); got["features"] == nil || got["debug"] != true {
+		t.Errorf("options = %v", got)
+	}
+	cfg = dockerOf(config.Docker{StorageDriver: "overlay2"})
+	if _, err := b.apply(apply.Docker, &cfg); err != "" {
+		t.Fatal(err)
+	}
+	if got := b.options(); got["features"] != nil || got["storage-driver"] != "overlay2" {
+		t.Errorf("with images in dockerd's own folders options = %v", got)
+	}
 }

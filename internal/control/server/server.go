@@ -36,23 +36,25 @@ const maxConfig = 2 << 20
 
 // Server answers the routes. Every field must be set.
 type Server struct {
-	Supervisor *supervise.Supervisor
-	Machine    Machine // what Status says beside the services
-	Boot       func() (bootlog.Record, error)
-	Plan       func() control.Plan // what was read last
-	Reload     func() control.Plan // reads the service files again
-	Config     Config              // what the machine should be
-	Catalog    Catalog             // service files of catalogs
-	Pending    func() []string     // what the config wants and the machine does not have yet; nil: nothing
-	EngineLog  Log                 // of services of scope user
-	OS         osupdate.Worker     // what touches disks and slots
-	Images     Images              // those that are not baked
-	Baked      images.Catalogue    // those that are
-	Preload    func(ctx context.Context, say func(line string)) error
-	Containers Containers
-	Services   string // folder of the operator's service files
-	Cgroups    string // folder with a cgroup per service
-	Log        *slog.Logger
+	Supervisor   *supervise.Supervisor
+	Machine      Machine // what Status says beside the services
+	Boot         func() (bootlog.Record, error)
+	Plan         func() control.Plan // what was read last
+	Reload       func() control.Plan // reads the service files again
+	Config       Config              // what the machine should be
+	Catalog      Catalog             // service files of catalogs
+	Engines      Engines             // the user's
+	Certificates Certificates        // of the engine
+	Pending      func() []string     // what the config wants and the machine does not have yet; nil: nothing
+	EngineLog    Log                 // of services of scope user
+	OS           osupdate.Worker     // what touches disks and slots
+	Images       Images              // those that are not baked
+	Baked        images.Catalogue    // those that are
+	Preload      func(ctx context.Context, say func(line string)) error
+	Containers   Containers
+	Services     string // folder of the operator's service files
+	Cgroups      string // folder with a cgroup per service
+	Log          *slog.Logger
 }
 
 // Listen makes the socket at path, for root and the group gid only. What
@@ -142,6 +144,7 @@ func (s *Server) Handler() http.Handler {
 	s.imageRoutes(mux)
 	s.catalogRoutes(mux)
 	s.engineRoutes(mux)
+	s.enginesRoutes(mux)
 	s.containerRoutes(mux)
 	s.osRoutes(mux)
 	return jsonErrors(mux)

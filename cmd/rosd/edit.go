@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+
+	"github.com/rosteros/ros/internal/control"
+	"github.com/rosteros/ros/internal/yamledit"
+)
+
+// setting is a key of cloud-config.yml and the YAML of its value; nil takes the
+// key out.
+type setting struct {
+	path  []string
+	value []byte
+}
+
+// edit changes keys of cloud-config.yml, all at once, and lets the machine
+// become so.
+func (c *configurator) edit(ctx context.Context, settings ...setting) (control.ConfigApplied, error) {
+	text, err := os.ReadFile(c.store.File())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return control.ConfigApplied{}, err
+	}
+	was, err := c.store.Sum()
+	if err != nil {
+		return control.ConfigApplied{}, err
+	}
+	for _, s := range settings {
+		switch {
+		case s.value == nil:
+			text, err = yamledit.Unset(text, s.path)
+		case len(text) == 0:
+			text, err = yamledit.Set([]byte("#cloud-config\n"), s.path, s.value)
+		default:
+			text, err = yamledit.Set(text, s.path, s.value)
+		}
+		if err != nil {
+			return control.ConfigApplied{}, err
+		}
+	}
+	return c.Write(ctx, control.ConfigWrite{Text: text, Was: was})
+}
+
+// fault is what went wrong in an applier; nil: nothing.
+func fault(applied control.ConfigApplied, applier string) error {
+	for _, r := range applied.Results {
+		if r.Applier == applier && r.Error != "" {
+			return errors.New(r.Error)
+		}
+	}
+	return nil
+}

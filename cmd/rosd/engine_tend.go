@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/rosteros/ros/internal/control"
+	"github.com/rosteros/ros/internal/engine"
+	"github.com/rosteros/ros/internal/supervise"
+)
+
+// startsAtBoot is how often an engine may fail to come up at boot before the
+// one of the OS takes its place.
+const startsAtBoot = 3
+
+// tend looks after the engine: one that the config names and that is not here
+// is fetched, one that does not start gives way to that of the OS, and of one
+// that runs it is noted beside its data.
+func (e *engines) tend(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-e.supervisor.Adopted():
+	}
+	changes, stop := e.supervisor.Events()
+	defer func() { stop() }()
+	delay := firstFetch
+	retry := time.NewTimer(delay)
+	defer retry.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case event, ok := <-changes:
+			switch {
+			case !ok: // we fell behind
+				stop()
+				changes, stop = e.supervisor.Events()
+			case event.Type == "reload":
+				delay = firstFetch
+				retry.Reset(delay)
+			case event.Service == engine.Service:
+				e.look(ctx, event)
+			}
+		case <-retry.C:
+			if missing := e.choice.current().missing; missing != "" && !e.fetch(ctx, missing) {
+				delay = min(2*delay, lastFetch)
+				retry.Reset(delay)
+			}
+		}
+	}
+}
+
+// look sees how the engine is getting on. Somebody who switches engines looks
+// for himself.
+func (e *engines) look(ctx context.Context, event supervise.Event) {
+	if !e.mu.TryLock() {
+		return
+	}
+	defer e.mu.Unlock()
+	now := e.choice.current()
+	switch event.To {
+	case supervise.Healthy:
+		e.note(ctx, now.Name)
+	case supervise.Failed, supervise.Backoff:
+		s, err := e.supervisor.Service(engine.Service)
+		if err != nil || now.Pin == "" || event.To == supervise.Backoff && (s.BootReady != 0 || s.Restarts+1 < startsAtBoot) {
+			return
+		}
+		e.log.Error("going on with the engine of the OS", "engine", now.Name, "error", event.Reason)
+		if err := e.choice.fell(now.Name, event.Reason); err != nil {
+			e.log.Error("cannot give an engine up", "engine", now.Name, "error", err)
+			return
+		}
+		if _, err := e.configs.Apply(ctx); err != nil {
+			e.log.Error("cannot start the engine of the OS", "error", err)
+		}
+	}
+}
+
+// note writes beside the data which engine uses them.
+func (e *engines) note(ctx context.Context, name string) {
+	about, err := e.info.About(ctx)
+	if err == nil {
+		err = engine.Data{Engine: name, Version: about.ServerVersion, Driver: about.Driver}.Write(e.data)
+	}
+	if err != nil {
+		e.log.Warn("the next engine will not know whose data it finds", "error", err)
+	}
+}
+
+// fetch gets the engine that the config names and lets it run.
+func (e *engines) fetch(ctx context.Context, name string) (done bool) {
+	if !e.mu.TryLock() {
+		return false
+	}
+	defer e.mu.Unlock()
+	next, err := e.take(ctx, name, false, func(control.ImageStep) {})
+	if err == nil {
+		err = e.fits(next)
+	}
+	if err == nil && next.Name != name {
+		err = fmt.Errorf("its name is %s", next.Name)
+	}
+	if err == nil {
+		err = e.choice.store.Put(next)
+	}
+	if err == nil {
+		_, err = e.configs.Apply(ctx)
+	}
+	if err != nil {
+		e.log.Warn("the engine of the config is not on the machine yet", "engine", name, "error", err)
+		return false
+	}
+	e.log.Info("took in the engine of the config", "engine", name, "version", next.Version)
+	return true
+}
