@@ -31,6 +31,7 @@ type app struct {
 	bootRecord string // what PID 1 wrote about this boot
 	osupdate   string // the worker, for when there is no rosd
 
+	homes       string   // folder of the homes
 	conf        string   // folder of cloud-config.yml
 	oem         string   // config of who delivered the machine
 	kernelLines []string // files with the kernel command line; the first that can be read counts
@@ -99,6 +100,8 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 rosd or PID 1 cannot be reached.
 			a.osVerb(),
 			a.installVerb(),
 			a.serviceVerb(),
+			a.engineVerb(),
+			a.tlsVerb(),
 			a.preloadVerb(),
 			a.powerVerb("poweroff"),
 			a.powerVerb("reboot"),

@@ -73,6 +73,8 @@ func writeCases(b *strings.Builder, cmd *cli.Command, path string) {
 	}
 	names := ""
 	switch {
+	case strings.Contains(cmd.ArgsUsage, engineUsage), strings.HasPrefix(path, "ros engine rm"):
+		names = "engines"
 	case strings.Contains(cmd.ArgsUsage, "NAME"):
 		names = "services"
 	case strings.Contains(cmd.ArgsUsage, "KEY"):
@@ -118,6 +120,8 @@ _ros() {
         verbs="$flags"
     elif [[ "$names" == services ]]; then
         verbs="$(ros service ps -q 2>/dev/null)"
+    elif [[ "$names" == engines ]]; then
+        verbs="$(ros engine list -q 2>/dev/null)"
     elif [[ "$names" == keys ]]; then
         verbs="$_ros_keys"
     elif [[ "$names" == files ]]; then

@@ -52,6 +52,8 @@ type fakeRosd struct {
 	catalog  []control.CatalogEntry
 	steps    []control.ImageStep // what a verb about catalogs says
 	stats    []control.Stats
+	engines  []control.EngineEntry
+	tls      control.TLSMade
 
 	engineLog []control.LogLine
 
@@ -112,6 +114,22 @@ func (f *fakeRosd) routes() http.Handler {
 	mux.HandleFunc("GET /v1/catalog", func(w http.ResponseWriter, r *http.Request) {
 		f.remember("catalog " + r.URL.RawQuery)
 		answer(w, 200, f.catalog)
+	})
+	mux.HandleFunc("GET /v1/engines", func(w http.ResponseWriter, r *http.Request) {
+		f.remember("engines " + r.URL.RawQuery)
+		answer(w, 200, f.engines)
+	})
+	mux.HandleFunc("POST /v1/engines/{verb}", func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		f.remember("engine " + r.PathValue("verb") + " " + string(body))
+		for _, step := range f.steps {
+			json.NewEncoder(w).Encode(step)
+		}
+	})
+	mux.HandleFunc("POST /v1/tls", func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		f.remember("tls " + string(body))
+		answer(w, 200, f.tls)
 	})
 	mux.HandleFunc("GET /v1/stats", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, f.stats) })
 	mux.HandleFunc("POST /v1/catalog/{verb}", func(w http.ResponseWriter, r *http.Request) {
@@ -176,6 +194,7 @@ func newApp(t *testing.T, rosd *fakeRosd) *app {
 		bootRecord: filepath.Join(dir, "boot.json"),
 		osupdate:   filepath.Join(dir, "osupdate"),
 
+		homes:       filepath.Join(dir, "home"),
 		conf:        filepath.Join(dir, "conf"),
 		oem:         filepath.Join(dir, "oem-config.yml"),
 		kernelLines: []string{filepath.Join(dir, "cmdline")},

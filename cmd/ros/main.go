@@ -45,6 +45,7 @@ func main() {
 		bootRecord: bootlog.Path,
 		osupdate:   osupdate.Program,
 
+		homes:       "/home",
 		conf:        configstore.Dir,
 		oem:         config.OEMFile,
 		kernelLines: kernelLines,

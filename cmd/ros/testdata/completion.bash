@@ -2,7 +2,7 @@
 
 _ros_tree() {
     case "$1" in
-        "ros") verbs="status boot events config os install service preload-images poweroff reboot halt shutdown completion" flags="--version --help -h" values="" names="" ;;
+        "ros") verbs="status boot events config os install service engine tls preload-images poweroff reboot halt shutdown completion" flags="--version --help -h" values="" names="" ;;
         "ros status") verbs="" flags="--json --help -h" values="" names="" ;;
         "ros boot") verbs="" flags="--svg --json --help -h" values="--svg" names="" ;;
         "ros events") verbs="" flags="--json --help -h" values="" names="" ;;
@@ -56,6 +56,15 @@ _ros_tree() {
         "ros service delete") verbs="" flags="--help -h" values="" names="" ;;
         "ros service update") verbs="" flags="--dry-run -n --help -h" values="" names="" ;;
         "ros service pull") verbs="" flags="--ignore-pull-failures --help -h" values="" names="services" ;;
+        "ros engine") verbs="list current switch enable create rm" flags="--help -h" values="" names="" ;;
+        "ros engine list") verbs="" flags="--update -u --quiet -q --json --help -h" values="" names="" ;;
+        "ros engine current") verbs="" flags="--help -h" values="" names="" ;;
+        "ros engine switch") verbs="" flags="--force -f --no-pull --help -h" values="" names="engines" ;;
+        "ros engine enable") verbs="" flags="--no-pull --help -h" values="" names="engines" ;;
+        "ros engine create") verbs="" flags="--network --fixed-ip --version -v --ssh-port --authorized-keys --help -h" values="--network --fixed-ip --version -v --ssh-port --authorized-keys" names="services" ;;
+        "ros engine rm") verbs="" flags="--force -f --timeout -t --help -h" values="--timeout -t" names="engines" ;;
+        "ros tls") verbs="generate" flags="--help -h" values="" names="" ;;
+        "ros tls generate") verbs="" flags="--server -s --hostname -H --dir -d --help -h" values="--hostname -H --dir -d" names="" ;;
         "ros preload-images") verbs="" flags="--help -h" values="" names="" ;;
         "ros poweroff") verbs="" flags="--force -f --help -h" values="" names="" ;;
         "ros reboot") verbs="" flags="--force -f --help -h" values="" names="" ;;
@@ -90,6 +99,8 @@ _ros() {
         verbs="$flags"
     elif [[ "$names" == services ]]; then
         verbs="$(ros service ps -q 2>/dev/null)"
+    elif [[ "$names" == engines ]]; then
+        verbs="$(ros engine list -q 2>/dev/null)"
     elif [[ "$names" == keys ]]; then
         verbs="$_ros_keys"
     elif [[ "$names" == files ]]; then
