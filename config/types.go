@@ -176,7 +176,7 @@ type Docker struct {
 	Exec           bool              `yaml:"exec" none:"it belongs to RancherOS's system Docker" doc:"Become dockerd."`
 	ExecRoot       string            `yaml:"exec_root" none:"it is fixed: /run/docker" doc:"Where dockerd keeps what lasts until reboot."`
 	Group          string            `yaml:"group" is:"account" doc:"Group that may use the socket."`
-	Graph          string            `yaml:"graph" also:"data_root" none:"it is fixed: /var/lib/docker" doc:"Where images and containers are kept."`
+	Graph          string            `yaml:"graph" also:"data_root" none:"it is fixed: /var/lib/docker; an entry of mounts with the option bind puts it elsewhere" doc:"Where images and containers are kept."`
 	Host           []string          `yaml:"host" is:"docker-host" doc:"What dockerd listens on besides /run/docker.sock: tcp://0.0.0.0:2376."`
 	InsecureReg    []string          `yaml:"insecure_registry" is:"line" doc:"Registries without (good) TLS; for images of system services too."`
 	LiveRestore    bool              `yaml:"live_restore" doc:"Containers go on while dockerd restarts. On unless it is set to false."`

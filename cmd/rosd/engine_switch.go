@@ -44,7 +44,9 @@ func (e *engines) change(ctx context.Context, ask control.EngineAsk, say sayer) 
 		e.log.Warn("the engine did not stop in order", "engine", before.Name, "error", err)
 	}
 	text(say, "starting %s", next.Name)
-	err = e.write(ctx, next.Name)
+	if err = e.choice.hold("", ""); err == nil {
+		err = e.set(ctx, next.Name)
+	}
 	if err == nil {
 		err = e.await(ctx, next, say)
 	}
@@ -67,7 +69,7 @@ func (e *engines) back(ctx context.Context, before chosenEngine, next, kept engi
 	if before.Name != wanted { // it was only held
 		errs = append(errs, e.choice.hold(before.Name, wanted))
 	}
-	errs = append(errs, e.write(ctx, wanted), e.await(ctx, before.Engine, say))
+	errs = append(errs, e.set(ctx, wanted), e.await(ctx, before.Engine, say))
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("and cannot go back to %s: %w", before.Name, err)
 	}
@@ -127,17 +129,8 @@ func (e *engines) keep(next engine.Engine) error {
 	return e.choice.store.Put(next)
 }
 
-// write lets the config name an engine, which is to run at once.
-func (e *engines) write(ctx context.Context, name string) error {
-	if now := e.choice.current(); name != wantedEngine(e.configs.config()) || now.Name == name {
-		if err := e.choice.hold("", ""); err != nil {
-			return err
-		}
-	}
-	return e.set(ctx, name)
-}
-
-// set writes the name into the config.
+// set lets the config name an engine, which becomes the one that runs unless
+// another one is held.
 func (e *engines) set(ctx context.Context, name string) error {
 	value := []byte(name)
 	if name == engine.BuiltIn { // what there is without the key

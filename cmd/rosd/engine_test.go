@@ -270,6 +270,12 @@ func TestEngineEnable(t *testing.T) {
 	if states["docker"] != control.EngineCurrent || states["listed"] != control.EngineEnabled || states["none"] != control.EngineAvailable {
 		t.Errorf("List = %v", states)
 	}
+	if err := b.ask("switch", control.EngineAsk{Name: "listed"}); err != nil { // not at the next boot, now
+		t.Fatal(err)
+	}
+	if got, want := b.runs(t), "listed, docker healthy, docker-containerd running, x/good:1@sha256:1"; got != want {
+		t.Errorf("enabled, then switched to: %s, want %s", got, want)
+	}
 	next := &engineChoice{store: b.choice.store, file: filepath.Join(t.TempDir(), "none")} // of the next boot
 	if _, now, first := next.update(b.configs.config()); now.Name != "listed" || now.Pin != "x/good:1@sha256:1" || !first || now.fault != nil {
 		t.Errorf("at the next boot %+v, %t", now, first)

@@ -72,6 +72,29 @@ func engineSwitch(t *testing.T, l lab) {
 		g.checkData(t)
 		t.Log("memory with docker again: " + g.memory(t))
 	})
+	g.step(t, "boot", func(t *testing.T) {
+		g.sh(t, "sudo ros engine enable /home/rancher/engine.tar && sudo ros engine enable /home/rancher/broken.tar")
+		g.current(t, "docker")
+		g.powerOff(t)
+		cfg.Restrict = true
+		again := l.start(t, cfg)
+		again.expect(t, loginPrompt, bootPatience)
+		again.logIn(t)
+		again.eventually(t, stepPatience, func() error {
+			if out := again.sh(t, "ros engine current; ros status"); !strings.HasPrefix(out, "docker\n") || !strings.Contains(out, "my/broken:1 did not: ") {
+				return fmt.Errorf("after a boot with a broken engine: %s", out)
+			}
+			return nil
+		})
+		again.checkData(t)
+		again.sh(t, "sudo ros engine enable my/engine:1")
+		again.powerOff(t)
+		last := l.start(t, cfg)
+		last.expect(t, loginPrompt, bootPatience)
+		last.logIn(t)
+		last.current(t, "my/engine:1")
+		last.checkData(t)
+	})
 }
 
 // current looks that an engine is the one that runs, for ros and for itself.
