@@ -14,9 +14,9 @@ import (
 // appear without an event, and events get lost when there are many.
 const poll = 500 * time.Millisecond
 
-// Wait is Find, again and again until the device is there or ctx ends. Each
-// time the kernel has reported a change of devices it calls changed first, if
-// that is not nil: loading modules for them belongs there.
+// Wait is Find, again and again until the device is there or ctx ends. Before
+// each look but the first it calls changed, if that is not nil: loading modules
+// for new devices belongs there.
 func (h Host) Wait(ctx context.Context, spec string, changed func()) (Device, error) {
 	return h.WaitAny(ctx, []string{spec}, changed)
 }
@@ -41,11 +41,18 @@ func (h Host) WaitAny(ctx context.Context, specs []string, changed func()) (Devi
 }
 
 func wait(ctx context.Context, find func() (Device, error), events <-chan struct{}, changed func()) (Device, error) {
+	if changed == nil {
+		changed = func() {}
+	}
 	start := time.Now()
-	for {
+	for first := true; ; first = false {
 		d, err := find()
 		if err == nil || !errors.Is(err, ErrNotFound) {
 			return d, err
+		}
+		if first { // what came before anybody listened was told to nobody
+			changed()
+			continue
 		}
 		again := time.NewTimer(poll)
 		select {
@@ -57,11 +64,9 @@ func wait(ctx context.Context, find func() (Device, error), events <-chan struct
 			return Device{}, err
 		case <-events:
 			again.Stop()
-			if changed != nil {
-				changed()
-			}
 		case <-again.C:
 		}
+		changed()
 	}
 }
 
