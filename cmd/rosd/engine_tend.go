@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/rosteros/ros/internal/control"
 	"github.com/rosteros/ros/internal/engine"
@@ -18,38 +17,15 @@ const startsAtBoot = 3
 // is fetched, one that does not start gives way to that of the OS, and of one
 // that runs it is noted beside its data.
 func (e *engines) tend(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-		return
-	case <-e.supervisor.Adopted():
-	}
-	changes, stop := e.supervisor.Events()
-	defer func() { stop() }()
-	delay := firstFetch
-	retry := time.NewTimer(delay)
-	defer retry.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case event, ok := <-changes:
-			switch {
-			case !ok: // we fell behind
-				stop()
-				changes, stop = e.supervisor.Events()
-			case event.Type == "reload":
-				delay = firstFetch
-				retry.Reset(delay)
-			case event.Service == engine.Service:
-				e.look(ctx, event)
-			}
-		case <-retry.C:
-			if missing := e.choice.current().missing; missing != "" && !e.fetch(ctx, missing) {
-				delay = min(2*delay, lastFetch)
-				retry.Reset(delay)
-			}
+	attend(ctx, e.supervisor, func(event supervise.Event) bool {
+		if event.Service == engine.Service {
+			e.look(ctx, event)
 		}
-	}
+		return event.Type == "reload"
+	}, func() bool {
+		missing := e.choice.current().missing
+		return missing != "" && !e.fetch(ctx, missing)
+	})
 }
 
 // look sees how the engine is getting on. Somebody who switches engines looks

@@ -27,12 +27,21 @@ const (
 // the images of services of the config. Nothing waits for it, and once it is
 // there it is there: later boots need no network.
 func (e *enabler) run(ctx context.Context) {
+	attend(ctx, e.supervisor, func(event supervise.Event) bool {
+		return event.Type == "reload" || event.To == supervise.Failed
+	}, func() bool { return e.provision(ctx) })
+}
+
+// attend tries something once it is known what runs, and again for as long as
+// something is missing: soon after an event that see says may have changed that,
+// later and later without one.
+func attend(ctx context.Context, s *supervise.Supervisor, see func(supervise.Event) bool, try func() (missing bool)) {
 	select {
 	case <-ctx.Done():
 		return
-	case <-e.supervisor.Adopted():
+	case <-s.Adopted():
 	}
-	changes, stop := e.supervisor.Events()
+	changes, stop := s.Events()
 	defer func() { stop() }()
 	delay := firstFetch
 	retry := time.NewTimer(delay)
@@ -44,17 +53,17 @@ func (e *enabler) run(ctx context.Context) {
 		case event, ok := <-changes:
 			if !ok { // we fell behind
 				stop()
-				changes, stop = e.supervisor.Events()
+				changes, stop = s.Events()
 				continue
 			}
-			if event.Type == "reload" || event.To == supervise.Failed {
+			if see(event) {
 				delay = firstFetch
 				retry.Reset(delay)
 			}
 			continue
 		case <-retry.C:
 		}
-		if e.provision(ctx) {
+		if try() {
 			delay = min(2*delay, lastFetch)
 			retry.Reset(delay)
 		}

@@ -38,6 +38,8 @@
 //
 //	amd64/enable                a Compose project from an address: enabled, updated, the engine killed; then
 //	                            a second boot from the same disk that cannot reach anything
+//	amd64/engine                another engine and back: by archive, Debian's, a broken one, none; TLS from
+//	                            outside; an extra engine; boots with a broken and with another engine
 //	amd64/config-at-boot        the keys for a boot: partitions that grow, NFS, an address and a
 //	                            proxy on the command line; power_state (a second boot)
 //	amd64/pulled-images         services and preloads from images that are not in the OS image

@@ -145,7 +145,7 @@ func checkEngineRefused(t *testing.T, g *guest) {
 		"switch dokcer":                      `did you mean "docker"?`,
 		"switch 10.0.2.2:9/engine:1":         "10.0.2.2:9",
 		"switch --no-pull 10.0.2.2:9/engine": "is not on this machine, and is not to be pulled",
-		"switch /home/rancher/none.tar":               "no such file",
+		"switch /home/rancher/none.tar":      "no such file",
 		"create docker":                      `there is a service "docker" already`,
 		"create x --fixed-ip 10.9.0.1":       "--network says which",
 		"create x -v 18.03.1":                "--version cannot choose another",
@@ -167,7 +167,8 @@ func checkEngineRefused(t *testing.T, g *guest) {
 	}
 }
 
-// checkDebianEngine goes to Debian's docker.io and back, from its archive.
+// checkDebianEngine goes to Debian's docker.io and back, by its name in the
+// catalog; its image was preloaded.
 func checkDebianEngine(t *testing.T, g *guest) {
 	archive := filepath.Join(filepath.Dir(g.lab.system.ISO), "catalog/images/docker-debian.tar")
 	f, err := os.Open(archive)
@@ -178,9 +179,11 @@ func checkDebianEngine(t *testing.T, g *guest) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	g.feed(t, "cat > /home/rancher/debian.tar", f)
-	t.Log(g.sh(t, "sudo ros engine switch -f /home/rancher/debian.tar"))
+	g.feed(t, "sudo mkdir -p /var/lib/rancher/preload/system-docker && sudo sh -c 'cat > /var/lib/rancher/preload/system-docker/engine.tar'", f)
+	g.sh(t, "sudo ros preload-images")
+	t.Log(g.sh(t, "sudo ros engine switch -f docker-debian"))
 	t.Log(g.sh(t, "docker version; docker info; ros engine list"))
+	g.current(t, "docker-debian")
 	if out := g.sh(t, "docker version -f '{{.Server.Version}}'"); strings.HasPrefix(out, "29.") {
 		t.Errorf("the engine is still Docker %s", out)
 	}
