@@ -111,7 +111,7 @@ func serveAs(t *testing.T, gid int) (socket, root string) {
 		},
 		Config:  fakeConfig{},
 		OS:      fakeWorker{},
-		Catalog: fakeCatalog{}, Pending: func() []string { return []string{"shop is not here yet"} },
+		Catalog: fakeCatalog{}, Engines: fakeEngines{}, Certificates: fakeCertificate, Pending: func() []string { return []string{"shop is not here yet"} },
 		EngineLog: fakeLog,
 		Cgroups:   filepath.Join(root, "sys/services"),
 		Log:       slog.New(slog.NewTextHandler(t.Output(), nil)),
