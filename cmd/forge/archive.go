@@ -31,40 +31,47 @@ type blob struct {
 	file   string
 }
 
+// packedImage is an image with all that an archive of it has.
+type packedImage struct {
+	name             string
+	image            catalog.Image
+	config, manifest []byte
+	layers           []blob
+}
+
 // archiveFormat changes when forge would make other archives of the same layers.
 const archiveFormat = "1"
 
 // archive makes the OCI archive of an image of the catalog: a tar of an image
 // layout, which containerd, docker and other tools load. The same layers give
 // the same bytes.
-func (f *forge) archive(r *recipe) (catalog.Image, error) {
-	var layers []blob
+func (f *forge) archive(r *recipe) (packedImage, error) {
+	p := packedImage{name: r.Name}
 	for b := r; b != nil; b = b.from {
 		l, err := f.layerBlob(b)
 		if err != nil {
-			return catalog.Image{}, err
+			return p, err
 		}
-		layers = append([]blob{l}, layers...)
+		p.layers = append([]blob{l}, p.layers...)
 	}
-	config, manifest, err := f.documents(r, layers)
-	if err != nil {
-		return catalog.Image{}, err
+	var err error
+	if p.config, p.manifest, err = f.documents(r, p.layers); err != nil {
+		return p, err
 	}
-	image := catalog.Image{File: filepath.Join(archivesDir, r.folder+".tar"), Digest: digest.FromBytes(manifest).String()}
-	to := filepath.Join(f.catalogDir(), image.File)
-	key := hash(archiveFormat, r.Name, image.Digest)
+	p.image = catalog.Image{File: filepath.Join(archivesDir, r.folder+".tar"), Digest: digest.FromBytes(p.manifest).String()}
+	to := filepath.Join(f.catalogDir(), p.image.File)
+	key := hash(archiveFormat, r.Name, p.image.Digest)
 	if _, err := os.Stat(to); err != nil {
 		key += " again"
 	}
-	err = f.once(f.shared, "archive "+r.folder, key, func() error { return writeArchive(to, r.Name, manifest, config, layers) })
-	if err != nil {
-		return image, err
+	if err := f.once(f.shared, "archive "+r.folder, key, func() error { return p.writeArchive(to) }); err != nil {
+		return p, err
 	}
 	info, err := os.Stat(to)
 	if err == nil {
-		image.Size = info.Size()
+		p.image.Size = info.Size()
 	}
-	return image, err
+	return p, err
 }
 
 // documents are the config and the manifest of an image.
@@ -203,14 +210,14 @@ func header(p, name string, info fs.FileInfo) (*tar.Header, error) {
 }
 
 // writeArchive writes an image layout with one image as a tar.
-func writeArchive(to, name string, manifest, config []byte, layers []blob) error {
+func (p packedImage) writeArchive(to string) error {
 	index, err := json.Marshal(ocispec.Index{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex,
 		Manifests: []ocispec.Descriptor{{
-			MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(manifest), Size: int64(len(manifest)),
+			MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(p.manifest), Size: int64(len(p.manifest)),
 			Annotations: map[string]string{
-				ocispec.AnnotationRefName:  name[strings.LastIndexByte(name, ':')+1:],
-				"io.containerd.image.name": "docker.io/" + name,
+				ocispec.AnnotationRefName:  p.name[strings.LastIndexByte(p.name, ':')+1:],
+				"io.containerd.image.name": "docker.io/" + p.name,
 			},
 		}},
 	})
@@ -229,28 +236,24 @@ func writeArchive(to, name string, manifest, config []byte, layers []blob) error
 	}{
 		{ocispec.ImageLayoutFile, []byte(`{"imageLayoutVersion":"1.0.0"}`)},
 		{ocispec.ImageIndexFile, index},
-		{blobName(digest.FromBytes(manifest)), manifest},
-		{blobName(digest.FromBytes(config)), config},
+		{catalog.BlobPath(digest.FromBytes(p.manifest)), p.manifest},
+		{catalog.BlobPath(digest.FromBytes(p.config)), p.config},
 	} {
 		if err := tarEntry(t, file.name, int64(len(file.text)), bytes.NewReader(file.text)); err != nil {
 			return err
 		}
 	}
-	for _, l := range layers {
+	for _, l := range p.layers {
 		r, err := os.Open(l.file)
 		if err != nil {
 			return err
 		}
-		err = errors.Join(tarEntry(t, blobName(l.Digest), l.Size, r), r.Close())
+		err = errors.Join(tarEntry(t, catalog.BlobPath(l.Digest), l.Size, r), r.Close())
 		if err != nil {
 			return err
 		}
 	}
 	return errors.Join(t.Close(), w.Close())
-}
-
-func blobName(d digest.Digest) string {
-	return ocispec.ImageBlobsDir + "/" + d.Algorithm().String() + "/" + d.Encoded()
 }
 
 func tarEntry(t *tar.Writer, name string, size int64, r io.Reader) error {

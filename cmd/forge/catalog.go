@@ -62,17 +62,19 @@ func (f *forge) repository() error {
 	if err != nil {
 		return err
 	}
+	var images []packedImage
 	keep := map[string]bool{indexYML: true, indexSig: key != nil}
 	for _, r := range recipes {
 		if err := f.once(f.shared, "catalog image "+r.folder, r.hash, func() error { return f.layer(r) }); err != nil {
 			return err
 		}
-		image, err := f.archive(r)
+		packed, err := f.archive(r)
 		if err != nil {
 			return err
 		}
-		index.Images[r.Name] = image
-		keep[image.File] = true
+		images = append(images, packed)
+		index.Images[r.Name] = packed.image
+		keep[packed.image.File] = true
 	}
 	for _, name := range files[1:] {
 		keep[name] = true
@@ -87,14 +89,20 @@ func (f *forge) repository() error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, indexYML), text, 0o644); err != nil || key == nil {
+	if err := os.WriteFile(filepath.Join(dir, indexYML), text, 0o644); err != nil {
 		return err
 	}
-	signed, err := catalog.Sign(text, *key)
-	if err != nil {
-		return err
+	if key != nil {
+		signed, err := catalog.Sign(text, *key)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, indexSig), signed, 0o644); err != nil {
+			return err
+		}
+		files = append(files, indexSig)
 	}
-	return os.WriteFile(filepath.Join(dir, indexSig), signed, 0o644)
+	return f.catalogLayout(files, images)
 }
 
 func (f *forge) catalogDir() string { return filepath.Join(f.shared, "catalog") }

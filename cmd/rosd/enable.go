@@ -88,7 +88,7 @@ func (e *enabler) catalog() *catalog.Catalog {
 		e.log.Warn("catalogs are used without the keys of the releases", "error", err)
 	}
 	given := e.configs.config().Rancher.Repositories
-	c := &catalog.Catalog{Cache: catalogCache, Fetch: e.fetch}
+	c := &catalog.Catalog{Cache: catalogCache, Fetch: e.fetch, OCI: e.openArtifact}
 	if given[coreCatalog].URL == "" {
 		c.Repositories = append(c.Repositories, catalog.Repository{Name: coreCatalog, URL: catalogDir})
 	}

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/rosteros/ros/internal/catalog"
 	"github.com/rosteros/ros/internal/control"
 	"github.com/rosteros/ros/internal/imagestore"
+	"github.com/rosteros/ros/internal/repository"
 )
 
 // bring gets an image for a service of the OS: from a repository that has it
@@ -79,4 +81,17 @@ func advise(err error, repo, folder string) error {
 	}
 	return fmt.Errorf("%w; no repository of this machine has it either: name one that does (rancher.repositories.NAME.url), "+
 		"or put an archive of it into %s", err, folder)
+}
+
+// openArtifact opens a repository that is an OCI artifact, with the logins of
+// the config.
+func (e *enabler) openArtifact(ctx context.Context, ref string) (repository.Repository, string, error) {
+	known := registries(e.configs.config())
+	return repository.Open(ctx, ref, repository.Options{
+		Credentials: func(host string) (name, password string) {
+			l := known.Logins[host]
+			return l.Username, l.Password
+		},
+		PlainHTTP: func(host string) bool { return slices.Contains(known.Insecure, host) },
+	})
 }

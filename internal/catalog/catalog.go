@@ -6,7 +6,8 @@
 // a file <first letter>/<name>.yml for each name in it. Ours also may have the
 // digests of these files in the index and a signature over the index beside it
 // (index.yml.sig, by the keys of the releases or one that the config names), and
-// the images that its files name, as archives.
+// the images that its files name, as archives. It may also be an OCI artifact,
+// in a registry or in a layout.
 //
 // What was fetched is cached and used without a network until somebody
 // refreshes it. It owns no services: what a file means is for package compose
@@ -30,6 +31,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/rosteros/ros/internal/atomicfile"
+	"github.com/rosteros/ros/internal/repository"
 	"github.com/rosteros/ros/internal/signature"
 	"github.com/rosteros/ros/internal/yamldoc"
 )
@@ -47,7 +49,7 @@ const (
 // Repository is one place with service files.
 type Repository struct {
 	Name string
-	URL  string // http, https, file, or a folder of the machine
+	URL  string // http, https, file, oci, or a folder of the machine
 
 	// Signed wants a signature over the index by one of the keys. Without it
 	// one that is there is checked all the same.
@@ -106,6 +108,9 @@ type Catalog struct {
 	Cache        string // folder
 	Repositories []Repository
 	Fetch        func(ctx context.Context, address string) ([]byte, error) // nil: Get
+
+	// OCI opens what stands behind oci://; nil: repository.Open without a login.
+	OCI func(ctx context.Context, ref string) (r repository.Repository, tag string, err error)
 }
 
 // NotFoundError says that no repository has a name.
@@ -249,11 +254,15 @@ func (c *Catalog) read(ctx context.Context, r Repository, path string, refresh b
 			return text, false, nil
 		}
 	}
-	get := c.Fetch
-	if get == nil {
-		get = Get
+	if ref, ok := artifact(r.URL); ok {
+		text, err = c.readArtifact(ctx, ref, path)
+	} else {
+		get := c.Fetch
+		if get == nil {
+			get = Get
+		}
+		text, err = get(ctx, join(r.URL, path))
 	}
-	text, err = get(ctx, join(r.URL, path))
 	if errors.Is(err, fs.ErrNotExist) {
 		_ = os.Remove(cached) // it was taken away there
 	}

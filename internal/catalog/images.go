@@ -23,7 +23,7 @@ type Archive struct {
 	Name string
 	Repo string
 
-	at string // address or path
+	open func(ctx context.Context) (io.ReadCloser, int64, error)
 }
 
 // Archive looks for an image in the repositories: in the one that is named
@@ -48,7 +48,7 @@ func (c *Catalog) Archive(ctx context.Context, first string, is func(name string
 		}
 		for name, image := range index.Images {
 			if is(name, image) {
-				return Archive{Image: image, Name: name, Repo: r.Name, at: join(r.URL, image.File)}, true
+				return Archive{Image: image, Name: name, Repo: r.Name, open: c.opener(r, image)}, true
 			}
 		}
 	}
@@ -58,15 +58,25 @@ func (c *Catalog) Archive(ctx context.Context, first string, is func(name string
 // Open reads the archive, size bytes, 0 when nobody knows. What comes is to be
 // checked against Digest by who takes the image out of it.
 func (a Archive) Open(ctx context.Context) (r io.ReadCloser, size int64, err error) {
-	if dir, ok := folder(a.at); ok {
-		r, size, err = openFile(dir)
-	} else {
-		r, size, err = openAddress(ctx, a.at)
-	}
+	r, size, err = a.open(ctx)
 	if err != nil {
 		return nil, 0, fmt.Errorf("cannot fetch image %q from repository %q: %w", a.Name, a.Repo, err)
 	}
 	return r, size, nil
+}
+
+// opener says how an image of a repository is read.
+func (c *Catalog) opener(r Repository, image Image) func(context.Context) (io.ReadCloser, int64, error) {
+	at := join(r.URL, image.File)
+	return func(ctx context.Context) (io.ReadCloser, int64, error) {
+		if ref, ok := artifact(r.URL); ok {
+			return c.openImage(ctx, ref, image)
+		}
+		if file, ok := folder(at); ok {
+			return openFile(file)
+		}
+		return openAddress(ctx, at)
+	}
 }
 
 func openFile(path string) (io.ReadCloser, int64, error) {
