@@ -138,6 +138,7 @@ func TestMerge(t *testing.T) {
 		{"services merge, their lists do not", "rancher: {services: {a: {image: x, ports: ['1:1'], labels: {l: 1, m: 1}}}}", "rancher: {services: {a: {ports: ['2:2'], labels: {m: 2}}, b: {image: y}}}",
 			"rancher:\n  services:\n    a:\n      image: x\n      ports:\n        - 2:2\n      labels:\n        l: 1\n        m: 2\n    b:\n      image: y\n"},
 		{"a list that is all wrong does not count", "ssh_authorized_keys: [ssh-rsa AAAA a]", "ssh_authorized_keys: [x, y]", "ssh_authorized_keys:\n  - ssh-rsa AAAA a\n"},
+		{"a key of a repository has lines", "", "rancher: {repositories: {ours: {key: \"-----BEGIN\\nAA\\n\"}}}", "rancher:\n  repositories:\n    ours:\n      key: |\n        -----BEGIN\n        AA\n"},
 		{"other names are the same key", "ca_certs: {remove_defaults: true}", "ca-certs: {remove-defaults: false}", "ca_certs:\n  remove_defaults: false\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -217,7 +217,7 @@ type CloudInit struct {
 // Repo is a catalog of service files.
 type Repo struct {
 	URL string `yaml:"url" doc:"Its address, a folder of the machine, or oci:// and an artifact."`
-	Key string `yaml:"key" doc:"A public key (PEM): the index has to be signed by it."`
+	Key string `yaml:"key" is:"lines" doc:"A public key (PEM): the index has to be signed by it."`
 }
 
 // Network is the network of the machine.
