@@ -39,6 +39,8 @@ type engineBoot struct {
 	For string `json:"for,omitempty"`
 	// Fallen are the engines that did not start, and why.
 	Fallen map[string]string `json:"fallen,omitempty"`
+	// Proven is the engine, not of the OS, that was well last.
+	Proven string `json:"proven,omitempty"`
 }
 
 // chosenEngine is an engine that runs: the built-in one, none, or one that was
@@ -122,6 +124,23 @@ func (c *engineChoice) fell(name, why string) error {
 			delete(b.Fallen, name)
 		}
 	})
+}
+
+// prove remembers that the engine that runs is well.
+func (c *engineChoice) prove() error {
+	if c.proven() {
+		return nil
+	}
+	name := c.current().Name
+	return c.remember(func(b *engineBoot) { b.Proven = name })
+}
+
+// proven says whether the engine that runs has been well, as that of the OS
+// always is.
+func (c *engineChoice) proven() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now.Pin == "" || c.boot.Proven == c.now.Name
 }
 
 func (c *engineChoice) remember(change func(*engineBoot)) error {

@@ -173,5 +173,6 @@ func (e *engines) await(ctx context.Context, want engine.Engine, say sayer) erro
 		return err
 	}
 	text(say, "%s answers: Docker %s", want.Name, about.ServerVersion)
-	return nil
+	e.note(ctx, want.Name)
+	return e.choice.prove()
 }

@@ -39,9 +39,12 @@ func (e *engines) look(ctx context.Context, event supervise.Event) {
 	switch event.To {
 	case supervise.Healthy:
 		e.note(ctx, now.Name)
-	case supervise.Failed, supervise.Backoff:
+		if err := e.choice.prove(); err != nil {
+			e.log.Warn(err.Error())
+		}
+	case supervise.Failed, supervise.Backoff, supervise.Unhealthy:
 		s, err := e.supervisor.Service(engine.Service)
-		if err != nil || now.Pin == "" || event.To == supervise.Backoff && (s.BootReady != 0 || s.Restarts+1 < startsAtBoot) {
+		if err != nil || e.choice.proven() || !givenUp(s, event.To) {
 			return
 		}
 		e.log.Error("going on with the engine of the OS", "engine", now.Name, "error", event.Reason)
@@ -53,6 +56,12 @@ func (e *engines) look(ctx context.Context, event supervise.Event) {
 			e.log.Error("cannot start the engine of the OS", "error", err)
 		}
 	}
+}
+
+// givenUp says whether an engine that has never been well will not be. One that
+// has is started again by its policy, for as long as it takes.
+func givenUp(s supervise.Service, to supervise.State) bool {
+	return to != supervise.Backoff || s.Restarts+1 >= startsAtBoot
 }
 
 // note writes beside the data which engine uses them.

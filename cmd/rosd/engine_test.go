@@ -184,6 +184,9 @@ func TestEngineSwitch(t *testing.T) {
 	if got := b.runs(t); got != good {
 		t.Errorf("after the switch: %s, steps %q", got, b.steps)
 	}
+	if data, err := engine.ReadData(b.data); err != nil || data.Engine != "x/good:1" || !b.choice.proven() {
+		t.Errorf("after the switch the data are of %+v, %v", data, err)
+	}
 	if err := b.ask("switch", control.EngineAsk{Name: "x/good:1"}); err != nil || len(b.steps) != 1 || b.steps[0] != "x/good:1 is the engine already" {
 		t.Errorf("switched twice: %v, %q", err, b.steps)
 	}
@@ -339,5 +342,45 @@ func TestCertificates(t *testing.T) {
 	_, err = s.configs.certificate(t.Context(), control.TLSAsk{Name: "rancher"})
 	if want := "cannot make a certificate: rancher.docker.ca_cert is somebody else's: rancher.docker.ca_key is not here"; err == nil || err.Error() != want {
 		t.Errorf("error = %v, want %s", err, want)
+	}
+}
+
+func TestEngineGivenUp(t *testing.T) {
+	for _, tt := range []struct {
+		to       supervise.State
+		restarts int
+		want     bool
+	}{
+		{supervise.Backoff, 0, false},
+		{supervise.Backoff, 2, true},
+		{supervise.Unhealthy, 0, true},
+		{supervise.Failed, 0, true},
+	} {
+		if got := givenUp(supervise.Service{Restarts: tt.restarts}, tt.to); got != tt.want {
+			t.Errorf("%+v: %t", tt, got)
+		}
+	}
+}
+
+// An engine that does not start at boot gives way to that of the OS.
+func TestEngineFallsBack(t *testing.T) {
+	b := newEngineBench(t)
+	broken := engine.Engine{Name: "x/broken:1", Pin: "x/broken:1@sha256:1", Version: "29.1.0", Dockerd: "/engine/dockerd"}
+	if err := b.choice.store.Put(broken); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.set(t.Context(), broken.Name); err != nil {
+		t.Fatal(err)
+	}
+	if s, _ := b.supervisor.Do(t.Context(), "docker", supervise.Up, supervise.Options{Wait: true}); s.State != supervise.Failed {
+		t.Fatalf("the broken engine is %s", s.State)
+	}
+	b.look(t.Context(), supervise.Event{Service: "docker", To: supervise.Failed, Reason: "dockerd ends with 3"})
+	b.up(t)
+	if got := b.runs(t); got != builtInRuns {
+		t.Errorf("after it was given up: %s", got)
+	}
+	if w := strings.Join(b.configs.currentWarnings(), " "); !strings.Contains(w, "x/broken:1 did not: dockerd ends with 3") {
+		t.Errorf("warnings: %s", w)
 	}
 }

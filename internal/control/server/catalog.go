@@ -19,14 +19,21 @@ func (s *Server) catalogRoutes(mux *http.ServeMux) {
 		s.answer(w, s.Catalog.List(r.Context(), r.URL.Query().Get("refresh") == "1"))
 	})
 	for _, verb := range []string{"enable", "disable", "delete", "update", "pull"} {
-		mux.HandleFunc("POST /v1/catalog/"+verb, s.forRoot(verb+" services", func(w http.ResponseWriter, r *http.Request) {
-			var names control.CatalogNames
-			if !s.read(w, r, &names) {
-				return
-			}
-			w.Header().Set("Content-Type", "application/x-ndjson")
-			steps := &steps{to: w, flush: http.NewResponseController(w).Flush}
-			steps.end(s.Catalog.Do(r.Context(), verb, names, steps.line))
-		}))
+		mux.HandleFunc("POST /v1/catalog/"+verb, s.forRoot(verb+" services", inSteps(s, func(ctx context.Context, names control.CatalogNames, say func(control.ImageStep)) error {
+			return s.Catalog.Do(ctx, verb, names, say)
+		})))
+	}
+}
+
+// inSteps answers a request with the steps of what it asks for.
+func inSteps[T any](s *Server, do func(ctx context.Context, ask T, say func(control.ImageStep)) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var ask T
+		if !s.read(w, r, &ask) {
+			return
+		}
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		steps := &steps{to: w, flush: http.NewResponseController(w).Flush}
+		steps.end(do(r.Context(), ask, steps.line))
 	}
 }

@@ -22,14 +22,8 @@ func (s *Server) enginesRoutes(mux *http.ServeMux) {
 	})
 	mux.HandleFunc("POST /v1/tls", s.forRoot("make certificates", s.makeCertificate))
 	for _, verb := range engineVerbs {
-		mux.HandleFunc("POST /v1/engines/"+verb, s.forRoot(verb+" engines", func(w http.ResponseWriter, r *http.Request) {
-			var ask control.EngineAsk
-			if !s.read(w, r, &ask) {
-				return
-			}
-			w.Header().Set("Content-Type", "application/x-ndjson")
-			steps := &steps{to: w, flush: http.NewResponseController(w).Flush}
-			steps.end(s.Engines.Do(r.Context(), verb, ask, steps.line))
-		}))
+		mux.HandleFunc("POST /v1/engines/"+verb, s.forRoot(verb+" engines", inSteps(s, func(ctx context.Context, ask control.EngineAsk, say func(control.ImageStep)) error {
+			return s.Engines.Do(ctx, verb, ask, say)
+		})))
 	}
 }
