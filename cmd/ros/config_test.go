@@ -238,7 +238,6 @@ warning: read-only file system
 	rosd.applied.Results[0].Keys = []string{"write_files"}
 	check(t, a, "ros config set timezone Asia/Seoul", result{code: 1, out: `timezone: Europe/Berlin -> Asia/Seoul (at once; programs that run already may keep the old one)
 written
-warning: read-only file system
 `, err: "ros: cannot apply all of it (files): read-only file system\n"})
 }
 

@@ -230,6 +230,7 @@ func freshNotes(file configFile, text []byte) []string {
 // tellApplied says what a change did to the machine.
 func (a *app) tellApplied(done string, applied control.ConfigApplied) error {
 	var faults []error
+	var told []string // lines of faults, which are among the warnings too
 	said := 0
 	fmt.Fprintln(a.stdout, done)
 	for _, r := range applied.Results {
@@ -241,6 +242,7 @@ func (a *app) tellApplied(done string, applied control.ConfigApplied) error {
 		}
 		if r.Error != "" {
 			faults = append(faults, fmt.Errorf("cannot apply all of it (%s): %w", r.Applier, errors.New(r.Error)))
+			told = append(told, strings.Split(r.Error, "\n")...)
 		}
 		said += len(r.Did) + len(r.Notes) + len(r.Error)
 	}
@@ -248,7 +250,9 @@ func (a *app) tellApplied(done string, applied control.ConfigApplied) error {
 		fmt.Fprintln(a.stdout, "nothing on the machine had to change")
 	}
 	for _, w := range applied.Warnings {
-		fmt.Fprintf(a.stdout, "warning: %s\n", w)
+		if !slices.Contains(told, w) {
+			fmt.Fprintf(a.stdout, "warning: %s\n", w)
+		}
 	}
 	if applied.Trial != nil {
 		fmt.Fprintf(a.stdout, "on trial until %s: \"ros config confirm\" keeps it, \"ros config rollback\" takes it back\n",
