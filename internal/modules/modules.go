@@ -151,13 +151,22 @@ func (l *Loader) Load(name, params string) error {
 	if len(l.paths(module)) > 0 {
 		return wrap(name, l.load(module, params))
 	}
-	// modprobe spells aliases with "_" too, but only those that look like names.
-	modules := l.match([]string{name, module})
+	modules := l.named(name)
 	if len(modules) == 0 {
 		return fmt.Errorf("cannot load kernel module %q: %w", name, fs.ErrNotExist)
 	}
 	_, errs := l.loadAll(modules)
 	return errors.Join(errs...)
+}
+
+// named are the modules of that name, or those that have it as an alias.
+func (l *Loader) named(name string) []string {
+	module := canonical(name)
+	if len(l.paths(module)) > 0 {
+		return []string{module}
+	}
+	// modprobe spells aliases with "_" too, but only those that look like names.
+	return l.match([]string{name, module})
 }
 
 // workers is how many modules are loaded at a time. Most of the time goes into
@@ -200,36 +209,44 @@ func (l *Loader) load(module, params string) error {
 	if len(paths) == 0 {
 		return fs.ErrNotExist
 	}
-	pre, post := l.soft(module)
-	for _, name := range pre {
-		l.try(module, name)
-	}
 	// modules.dep lists everything that is needed, in the order opposite to that
-	// of loading; the module itself comes first.
+	// of loading; the module itself comes first. What it needs may have soft
+	// dependencies too: libcrc32c does not start without a crc32c.
 	for _, path := range slices.Backward(paths) {
-		extra := ""
-		if moduleOf(path) == module {
+		name, extra := moduleOf(path), ""
+		if name == module {
 			extra = params
 		}
+		pre, post := l.soft(name)
+		l.try(name, pre)
 		if err := l.once(path, extra); err != nil {
 			return err
 		}
-	}
-	for _, name := range post {
-		l.try(module, name)
+		l.try(name, post)
 	}
 	return nil
 }
 
-// try loads a soft dependency: one that is not there is no fault. Its own soft
-// dependencies are left alone, since modules may name each other.
-func (l *Loader) try(module, name string) {
-	for _, path := range slices.Backward(l.paths(canonical(name))) {
-		if err := l.once(path, ""); err != nil {
-			l.o.Log.Debug("soft dependency", "module", module, "dependency", name, "error", err)
-			return
+// try loads soft dependencies, by name or alias: one that is not there is no
+// fault. Their own are left alone, since modules may name each other.
+func (l *Loader) try(module string, names []string) {
+	for _, name := range names {
+		for _, found := range l.named(name) {
+			if err := l.alone(found); err != nil {
+				l.o.Log.Debug("soft dependency", "module", module, "dependency", name, "error", err)
+			}
 		}
 	}
+}
+
+// alone loads a module and what it cannot do without.
+func (l *Loader) alone(module string) error {
+	for _, path := range slices.Backward(l.paths(module)) {
+		if err := l.once(path, ""); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // once loads one file unless that has been done.
@@ -254,6 +271,9 @@ func (l *Loader) once(path, params string) error {
 	err := l.o.Insert(filepath.Join(l.o.Dir, path), params)
 	if err != nil && !errors.Is(err, unix.EEXIST) {
 		run.err = fmt.Errorf("%s: %w", path, err)
+		if errors.Is(err, unix.ENOENT) { // the module is there, and says this itself
+			run.err = fmt.Errorf("%s: something that it needs is not there", path)
+		}
 		l.mu.Lock()
 		delete(l.runs, module) // its device may be there the next time
 		l.mu.Unlock()

@@ -1,7 +1,9 @@
 package modules_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -30,6 +32,7 @@ alias usb:v*p*d*dc*dsc*dp*ic08isc06ip50in* usb-storage
 alias cpu:type:x86,ven0000fam*mod*:feature:*0099* aesni_intel
 alias cpu:type:x86,ven*fam*mod*:feature:*0085* kvm_intel
 alias pci:v00001AF4d*sv*sd*bc*sc*i* not_packed
+alias crc32c crc32c_generic
 `
 	dep = `kernel/drivers/virtio/virtio.ko.xz:
 kernel/drivers/virtio/virtio_ring.ko.xz: kernel/drivers/virtio/virtio.ko.xz
@@ -45,9 +48,12 @@ kernel/crypto/aesni-intel.ko.xz:
 kernel/arch/kvm-intel.ko.xz:
 kernel/lib/crc32c_generic.ko:
 kernel/fs/ext4/ext4.ko.xz:
+kernel/lib/libcrc32c.ko:
+kernel/fs/erofs/erofs.ko: kernel/lib/libcrc32c.ko
 `
 	softdep = `softdep ext4 pre: crc32c_generic not_there post: isofs
 softdep isofs pre: ext4
+softdep libcrc32c pre: crc32c
 `
 	builtin = "kernel/drivers/tty/serial_pnp.ko\nkernel/fs/fuse/fuse.ko\n"
 )
@@ -187,6 +193,7 @@ func TestLoad(t *testing.T) {
 		{name: "built in", module: "fuse"},
 		{name: "denied ones load by name", module: "e1000", want: []string{"e1000"}},
 		{name: "soft dependencies", module: "ext4", want: []string{"crc32c_generic", "ext4", "isofs"}},
+		{name: "of what it needs, by alias", module: "erofs", want: []string{"crc32c_generic", "libcrc32c", "erofs"}},
 		{name: "unknown", module: "none", wantErr: `cannot load kernel module "none": file does not exist`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -215,6 +222,20 @@ func TestLoadAgainAfterFailure(t *testing.T) {
 	m.fail = nil
 	if err := l.Load("e1000", ""); err != nil {
 		t.Errorf("second Load() = %v, want nil", err)
+	}
+}
+
+// TestLoadLacksSomething: that a module does not find what it needs is not that
+// the module is not there.
+func TestLoadLacksSomething(t *testing.T) {
+	m := newMachine(t)
+	m.fail = map[string]error{"libcrc32c": unix.ENOENT}
+	err := m.loader(modules.Options{}).Load("erofs", "")
+	if got, want := text(err), `cannot load kernel module "erofs": kernel/lib/libcrc32c.ko: something that it needs is not there`; got != want {
+		t.Errorf("Load() = %q, want %q", got, want)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Error("Load() says that there is no such module")
 	}
 }
 
