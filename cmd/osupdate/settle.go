@@ -31,8 +31,12 @@ func (m *machine) settle(ctx context.Context) (res osupdate.Settled, err error) 
 		}
 		f := m.why(l, b.Trial)
 		res.Failure = &f
-		// First the reason, then the change after which nobody would ask for it.
-		m.saveRecord(m.seen(l, m.loadRecord()).Add(f))
+		// First the reason, then the change after which nobody would ask for it. On
+		// a full state disk the trial stays as it is, with no try left, and the boot
+		// note says why to whoever asks.
+		if err := slots.SaveRecord(m.record, m.seen(l, m.loadRecord()).Add(f)); err != nil {
+			return err
+		}
 		return l.SetBoot(b.Disarm())
 	})
 	if err != nil {

@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -272,6 +274,37 @@ func TestSettleIsCutOff(t *testing.T) {
 	}
 	if r := b.loadRecord(); len(r.Failures) != 1 {
 		t.Errorf("the record has %d failures, want 1", len(r.Failures))
+	}
+}
+
+// TestSettleOnAFullDisk: a reason that cannot be kept is asked for again.
+func TestSettleOnAFullDisk(t *testing.T) {
+	spent := slots.Boot{Committed: slots.A, Trial: slots.B}
+	b := newBench(t, spent, slots.Running{Slot: slots.A, Failed: slots.B})
+	b.machine.note = func() (bootnote.Note, error) {
+		return bootnote.Note{Slot: "B", RootHash: "v2", Phase: "running", Outcome: bootnote.Failed, Reason: "no space left on device", Check: "state disk"}, nil
+	}
+	room := b.record
+	full := filepath.Join(t.TempDir(), "full")
+	if err := os.WriteFile(full, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.record = filepath.Join(full, "slots.json")
+	if _, err := b.settle(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "cannot settle the last trial: cannot keep the record of the slots: ") {
+		t.Errorf("settle = %v, want an error about the record", err)
+	}
+	if got := b.boot(t); got != spent {
+		t.Errorf("the boot loader keeps %+v, want %+v", got, spent)
+	}
+	if s := b.status(t.Context()); s.State != slots.Failed || s.Failure == nil || s.Failure.Check != "state disk" || s.Next != slots.A {
+		t.Errorf("status = %+v, want it to know of the failure, and slot A to start next", s)
+	}
+	b.record = room
+	if _, err := b.settle(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if s := b.status(t.Context()); s.State != slots.Failed || s.Failure == nil || s.Failure.Check != "state disk" || s.Boot.Trial != "" {
+		t.Errorf("status = %+v, want the failure settled", s)
 	}
 }
 

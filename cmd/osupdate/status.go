@@ -20,13 +20,32 @@ func (m *machine) status(ctx context.Context) slots.Status {
 		s.Warnings = append(s.Warnings, err.Error())
 	}
 	s.Wanted, s.Committed = record.Wanted, record.Committed
-	if err := m.within(ctx, m.look, func(l bootloader.Loader) error { return loaderStatus(l, record, &s) }); err != nil {
+	err = m.within(ctx, m.look, func(l bootloader.Loader) error {
+		if err := loaderStatus(l, record, &s); err != nil {
+			return err
+		}
+		if s.State == slots.Failed {
+			s.Failure = m.failure(l, *s.Boot, record)
+		}
+		return nil
+	})
+	if err != nil {
 		s.Warnings = append(s.Warnings, err.Error())
 	}
-	if s.State == slots.Failed && len(record.Failures) > 0 {
-		s.Failure = &record.Failures[0]
-	}
 	return s
+}
+
+// failure is why the last trial was given up: as it was settled or, before
+// that, as it can be found out now.
+func (m *machine) failure(l bootloader.Loader, b slots.Boot, record slots.Record) *slots.Failure {
+	switch {
+	case b.Trial != "":
+		f := m.why(l, b.Trial)
+		return &f
+	case len(record.Failures) > 0:
+		return &record.Failures[0]
+	}
+	return nil
 }
 
 func loaderStatus(l bootloader.Loader, record slots.Record, s *slots.Status) error {

@@ -24,8 +24,11 @@ func (m *Machine) refuse(r release.Checked, record slots.Record, o Options) erro
 		return errors.New(`this is the live system, which has no slots ("ros install" puts it on a disk)`)
 	case m.Running.Trial:
 		return m.trialRuns()
-	case m.runs(r):
+	case m.isIn(m.Running.Slot, r):
 		return ErrRunning
+	}
+	if m.failedJustNow(r) && !o.Retry {
+		return fmt.Errorf("%w (--retry tries it again)", ErrFailed)
 	}
 	if f, failed := record.Failed(r.Digest); failed && !o.Retry {
 		return fmt.Errorf("%w, on %s: %s (--retry tries it again)", ErrFailed, f.At.UTC().Format(time.DateTime), f.Reason)
@@ -46,10 +49,17 @@ func (m *Machine) trialRuns() error {
 	return fmt.Errorf(`what runs, %s, is on trial itself; when it is committed ("ros os status") there can be another`, m.Version)
 }
 
-// runs says whether the running slot holds the release. A slot that cannot be
-// read is not a reason against an upgrade: it may be the cure.
-func (m *Machine) runs(r release.Checked) bool {
-	entry, err := m.Loader.ReadSlot(m.Running.Slot)
+// failedJustNow says whether the release was tried and not committed, and the
+// reason could not be kept yet: the state disk is full.
+func (m *Machine) failedJustNow(r release.Checked) bool {
+	boot, err := m.Loader.Boot()
+	return err == nil && boot.Trial != "" && boot.Tries == 0 && m.isIn(boot.Trial, r)
+}
+
+// isIn says whether a slot holds the release. One that cannot be read is not a
+// reason against an upgrade: it may be the cure.
+func (m *Machine) isIn(s slots.Slot, r release.Checked) bool {
+	entry, err := m.Loader.ReadSlot(s)
 	if err != nil {
 		return false
 	}

@@ -248,6 +248,25 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestFailedJustNow: a trial that failed is known before its reason could be kept.
+func TestFailedJustNow(t *testing.T) {
+	r := newRig(t)
+	v2 := r.release(t, "v2.0.0")
+	if _, err := r.Stage(t.Context(), v2, upgrade.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.loader.SetBoot(slots.Boot{Committed: slots.A, Trial: slots.B}); err != nil {
+		t.Fatal(err)
+	}
+	want := "cannot upgrade to v2.0.0: it has failed here (--retry tries it again)"
+	if _, err := r.Stage(t.Context(), v2, upgrade.Options{}); !errors.Is(err, upgrade.ErrFailed) || err.Error() != want {
+		t.Errorf("Stage error = %v, want %s", err, want)
+	}
+	if res, err := r.Stage(t.Context(), v2, upgrade.Options{Retry: true}); err != nil || !res.Already {
+		t.Errorf("Stage with Retry = %+v, %v, want it there already", res, err)
+	}
+}
+
 // TestInsisted: what is refused, and done when the operator insists.
 func TestInsisted(t *testing.T) {
 	r := newRig(t)
