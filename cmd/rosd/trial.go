@@ -95,7 +95,7 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 func (t *trial) look() verdict {
 	var v verdict
 	var bad []string
-	required := 0
+	required, worst := 0, -1
 	for _, s := range t.services() {
 		if !s.Required {
 			continue
@@ -107,8 +107,9 @@ func (t *trial) look() verdict {
 			continue
 		}
 		bad = append(bad, s.Name)
-		if final := s.State == supervise.Failed; v.check == "" || final && !v.final {
-			v.check, v.reason, v.final = "service "+s.Name, unwell(s), final
+		if n := severity(s); n > worst {
+			worst = n
+			v.check, v.reason, v.final = "service "+s.Name, unwell(s), s.State == supervise.Failed
 		}
 	}
 	switch {
@@ -118,6 +119,20 @@ func (t *trial) look() verdict {
 		v.reason += fmt.Sprintf(" (not well: %s)", strings.Join(bad, ", "))
 	}
 	return v
+}
+
+// severity tells the service that is broken from those that are only late, on a
+// slow machine or because they wait for the broken one.
+func severity(s supervise.Service) int {
+	switch {
+	case s.State == supervise.Failed:
+		return 3
+	case s.State == supervise.Unhealthy, s.State == supervise.Backoff, s.Restarts > 0:
+		return 2
+	case s.State == supervise.Starting:
+		return 1
+	}
+	return 0
 }
 
 // unwell says what is wrong with a required service.

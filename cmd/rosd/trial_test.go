@@ -114,6 +114,11 @@ func TestTrial(t *testing.T) {
 			s.set("net", supervise.Backoff, 0)
 			s.set("api", supervise.Starting, 0)
 		}, `10m0s failed: service net: required service net is backoff: it says so (not well: net, api) ["net: last words"]`},
+		{"one is broken, another only late", func(s *stage) {
+			s.set("api", supervise.Starting, 0)
+			s.set("web", supervise.Waiting, 0)
+			s.set("net", supervise.Starting, 7)
+		}, `10m0s failed: service net: required service net is starting: it says so, after 7 restarts (not well: api, web, net) ["net: last words"]`},
 		{"cannot become well", func(s *stage) {
 			s.set("api", supervise.Waiting, 0)
 			s.set("net", supervise.Failed, 0)

@@ -40,7 +40,7 @@ var brokenReleases = []brokenRelease{
 	{
 		name:   "required-service-unhealthy",
 		change: change{files: map[string]string{"usr/lib/ros/layers/ssh/usr/lib/ros-ssh/healthy": fails}},
-		reason: regexp.MustCompile(`ssh`),
+		reason: regexp.MustCompile(`^service ssh: required service ssh is `),
 	},
 
 	{
@@ -73,7 +73,7 @@ var brokenReleases = []brokenRelease{
 	{
 		name:   "network-service-broken",
 		change: change{files: map[string]string{"usr/lib/ros/layers/network/usr/lib/ros-network/start": fails}},
-		reason: regexp.MustCompile(`network`),
+		reason: regexp.MustCompile(`^service network: required service network is `),
 	},
 	{
 		name: "state-disk-full",
