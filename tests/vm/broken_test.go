@@ -14,6 +14,14 @@ import (
 // fails is a program that does nothing well.
 const fails = "#!/bin/sh\necho this program is broken >&2\nexit 3\n"
 
+// fillsDisk fills the file system at /fill and fails then. What ext4 holds back
+// is enough for a small file.
+const fillsDisk = `#!/bin/sh
+busybox fallocate -l $(($(busybox stat -f -c %f /fill) * 4096 - (16 << 20))) /fill/most
+cat /dev/zero >>/fill/rest
+busybox dd if=/dev/zero of=/fill/probe bs=64k count=16 conv=fsync
+`
+
 // brokenReleases are all ways in which the tests break a release. The first of
 // them stand for the kinds: before PID 1, in PID 1's first stage, around rosd,
 // and a service.
@@ -77,9 +85,12 @@ var brokenReleases = []brokenRelease{
 	},
 	{
 		name: "state-disk-full",
-		change: change{files: map[string]string{"usr/lib/ros/os-services/filler.yml": service("filler", `[CMD, sh, -c, "dd if=/dev/zero of=/fill/fill bs=1M 2>/dev/null; echo x > /fill/probe && test -s /fill/probe"]`,
-			"    volumes: [/var/lib/rancher/filler:/fill]\n")}},
-		reason: regexp.MustCompile(`filler`),
+		change: change{files: map[string]string{
+			"usr/lib/ros/layers/base/usr/bin/fill-disk": fillsDisk,
+			"usr/lib/ros/os-services/filler.yml": service("filler", `[CMD, /usr/bin/fill-disk]`,
+				"    volumes: [/var/lib/rancher/filler:/fill]\n"),
+		}},
+		reason: regexp.MustCompile(`^service filler: required service filler is |^state disk: `),
 		after:  func(t *testing.T, g *guest) { g.sh(t, "sudo rm -rf /var/lib/rancher/filler") },
 	},
 	{

@@ -19,8 +19,8 @@ import (
 const (
 	// A trial of a test is short: everything is healthy within seconds, or will
 	// not be.
-	commitWindow  = 5
-	trialDeadline = 150
+	commitWindow  = 5 // seconds
+	trialDeadline = 150 * time.Second
 	// trialPatience is for a trial that is given up at its deadline, with the two
 	// boots around it.
 	trialPatience = 15 * time.Minute
@@ -33,6 +33,10 @@ const steadyClock = "tsc=unstable"
 
 // installedConfig is the cloud-config of a machine that trusts the test's key.
 func (l lab) installedConfig(t *testing.T, r *releases) string {
+	deadline := l.build.Timeout(trialDeadline)
+	if l.arch == "arm64" { // which takes twice as long to emulate
+		deadline *= 2
+	}
 	return fmt.Sprintf(`#cloud-config
 hostname: installed
 ssh_authorized_keys:
@@ -45,15 +49,16 @@ rancher:
     trusted_keys:
       - |
 %s
-`, l.key.Authorized, r.url, commitWindow, trialDeadline, indent(r.publicKey(t), 8))
+`, l.key.Authorized, r.url, commitWindow, int(deadline.Seconds()), indent(r.publicKey(t), 8))
 }
 
 // patientConfig is installedConfig with trials that wait for a commit by hand.
 func (l lab) patientConfig(t *testing.T, r *releases) string {
-	return strings.NewReplacer(
-		fmt.Sprintf("commit_window: %d\n", commitWindow), "commit_window: 3600\n",
-		fmt.Sprintf("deadline: %d\n", trialDeadline), "deadline: 7200\n",
-	).Replace(l.installedConfig(t, r))
+	text := l.installedConfig(t, r)
+	for _, key := range []string{"commit_window: ", "deadline: "} {
+		text = regexp.MustCompile(key+`\d+`).ReplaceAllString(text, key+"7200")
+	}
+	return text
 }
 
 // installDisk installs the live system on a new disk and returns the disk.
