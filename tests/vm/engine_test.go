@@ -34,31 +34,7 @@ func engineSwitch(t *testing.T, l lab) {
 		t.Log("memory with docker: " + g.memory(t))
 	})
 	g.step(t, "refused", func(t *testing.T) { checkEngineRefused(t, g) })
-	g.step(t, "own-image", func(t *testing.T) {
-		// RancherOS's format, made of what is here: the OS's own dockerd.
-		g.sh(t, "mkdir -p /home/rancher/e/engine && sudo cp /proc/1/root/usr/lib/ros/layers/docker/usr/bin/dockerd /home/rancher/e/engine/ && tar -C /home/rancher/e -c engine | docker import - my/engine:1 && docker save my/engine:1 > /home/rancher/engine.tar && docker rmi my/engine:1")
-		t.Log(g.sh(t, "cd /home/rancher && sudo ros engine switch -f ./engine.tar"))
-		g.current(t, "my/engine:1")
-		g.checkData(t)
-		if out := g.sh(t, "sudo readlink /proc/$(pgrep -xo dockerd)/exe"); out != "/engine/dockerd" {
-			t.Errorf("dockerd is %s", out)
-		}
-		t.Log(g.sh(t, "sudo ros engine switch docker"))
-		g.current(t, "docker")
-		g.checkData(t)
-	})
 	g.step(t, "debian", func(t *testing.T) { checkDebianEngine(t, g) })
-	g.step(t, "broken", func(t *testing.T) {
-		g.sh(t, `mkdir -p /home/rancher/b/engine && printf '#!/bin/sh\n[ "$1" != --version ] || { echo Docker version 28.0.0, build x; exit; }\necho no kernel for me; exit 3\n' > /home/rancher/b/engine/dockerd && chmod 755 /home/rancher/b/engine/dockerd && tar -C /home/rancher/b -c engine | docker import - my/broken:1 && docker save my/broken:1 > /home/rancher/broken.tar`)
-		r := g.try(t, "sudo ros engine switch -f /home/rancher/broken.tar", nil)
-		t.Log(r.Stdout + r.Stderr)
-		if r.Code != 1 || !strings.Contains(r.Stderr, "no kernel for me") || !strings.Contains(r.Stdout, "going back to docker") {
-			t.Errorf("switch to a broken engine: %d", r.Code)
-		}
-		g.current(t, "docker")
-		g.checkData(t)
-	})
-	g.step(t, "tls", func(t *testing.T) { checkTLS(t, g) })
 	g.step(t, "extra", func(t *testing.T) { checkExtraEngine(t, g) })
 	g.step(t, "none", func(t *testing.T) {
 		g.sh(t, "sudo ros engine switch -f none")
@@ -71,6 +47,30 @@ func engineSwitch(t *testing.T, l lab) {
 		g.current(t, "docker")
 		g.checkData(t)
 		t.Log("memory with docker again: " + g.memory(t))
+	})
+	g.step(t, "broken", func(t *testing.T) {
+		g.sh(t, `mkdir -p /home/rancher/b/engine && printf '#!/bin/sh\n[ "$1" != --version ] || { echo Docker version 28.0.0, build x; exit; }\necho no kernel for me; exit 3\n' > /home/rancher/b/engine/dockerd && chmod 755 /home/rancher/b/engine/dockerd && tar -C /home/rancher/b -c engine | docker import - my/broken:1 && docker save my/broken:1 > /home/rancher/broken.tar`)
+		r := g.try(t, "sudo ros engine switch -f /home/rancher/broken.tar", nil)
+		t.Log(r.Stdout + r.Stderr)
+		if r.Code != 1 || !strings.Contains(r.Stderr, "no kernel for me") || !strings.Contains(r.Stdout, "going back to docker") {
+			t.Errorf("switch to a broken engine: %d", r.Code)
+		}
+		g.current(t, "docker")
+		g.checkData(t)
+	})
+	g.step(t, "tls", func(t *testing.T) { checkTLS(t, g) })
+	g.step(t, "own-image", func(t *testing.T) {
+		// RancherOS's format, made of what is here: the OS's own dockerd.
+		g.sh(t, "mkdir -p /home/rancher/e/engine && sudo cp /proc/1/root/usr/lib/ros/layers/docker/usr/bin/dockerd /home/rancher/e/engine/ && tar -C /home/rancher/e -c engine | docker import - my/engine:1 && docker save my/engine:1 > /home/rancher/engine.tar && docker rmi my/engine:1")
+		t.Log(g.sh(t, "cd /home/rancher && sudo ros engine switch -f ./engine.tar"))
+		g.current(t, "my/engine:1")
+		g.checkData(t)
+		if out := g.sh(t, "sudo readlink /proc/$(pgrep -xo dockerd)/exe"); out != "/engine/dockerd" {
+			t.Errorf("dockerd is %s", out)
+		}
+		t.Log(g.sh(t, "sudo ros engine switch docker"))
+		g.current(t, "docker")
+		g.checkData(t)
 	})
 	g.step(t, "boot", func(t *testing.T) {
 		g.sh(t, "sudo ros engine enable /home/rancher/engine.tar && sudo ros engine enable /home/rancher/broken.tar")
