@@ -17,7 +17,7 @@ sudo   := $(if $(filter 0,$(shell id -u)),,sudo -E env "PATH=$(PATH)")
 forge   = $(sudo) $(ROS_BUILD)/forge -build $(ROS_BUILD) -arch $(ARCH) -flavour $(FLAVOUR) -version $(VERSION) -keys $(KEYS) $(if $(DENSE),-dense)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build iso disks catalog keys release download sizes tools root forge test test-unit test-cosign test-repro test-vm test-all lint bench clean update generate
+.PHONY: help run build iso disks catalog keys release download sizes tools root forge test test-unit test-cosign test-repro test-vm test-all test-catalog lint bench clean update generate
 
 ##@ Every day
 run: build ## Boot the ISO in QEMU on this terminal; ARCH=arm64, FIRMWARE=uefi, DISK=FILE, BOOT=disk
@@ -83,8 +83,11 @@ lint: tools ## gofmt, go vet, staticcheck, generated pages, shellcheck
 test-cosign: tools ## cosign's own code checks keys, signatures and where they lie (fetches its modules)
 	cd tests/cosign && go test ./...
 
-test-all: build test-cosign ## The VM tests with their slow matrices
+test-all: build catalog test-cosign ## The VM tests with their slow matrices
 	ROS_TEST_ALL=1 scripts/test-vm.sh
+
+test-catalog: build catalog ## Start every service of the catalog in a VM, without a network
+	ROS_TEST_ALL=1 ROS_ARCH=amd64 go test -tags vm -count 1 -timeout 60m -run 'TestBoot/amd64/^catalog$$' ./tests/vm
 
 bench: download ## Measure beside minimal Debian with Docker; writes docs/benchmarks.md
 	$(sudo) go run ./tests/bench
@@ -104,4 +107,4 @@ forge: tools
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## "; print "usage: make TARGET [ARCH=amd64|arm64] [FLAVOUR=vm|metal]" } \
 	  /^##@ /               { print "\n" substr($$0, 5) } \
-	  /^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

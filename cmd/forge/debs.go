@@ -102,7 +102,7 @@ func (f *forge) without(debs []deb, roots, leaveOut []string) ([]deb, error) {
 	reached := map[string]bool{}
 	var visit func(name string)
 	visit = func(name string) {
-		if reached[name] || slices.Contains(leaveOut, name) {
+		if reached[name] || matches(name, leaveOut) {
 			return
 		}
 		reached[name] = true

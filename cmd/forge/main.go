@@ -86,7 +86,7 @@ func run(args []string, out io.Writer) error {
 	case "images":
 		return f.steps(f.programs, f.images)
 	case "catalog":
-		return f.steps(f.programs, f.images, f.repository)
+		return f.steps(f.programs, f.catalogPrograms, f.images, f.repository)
 	case "disks":
 		return f.steps(f.disks)
 	case "keys":

@@ -40,6 +40,20 @@ var ours = []program{
 	{name: "ros-netconf", module: ".", pkg: "./cmd/netconf"},
 }
 
+// ofCatalog are in images of the catalog, and not in the OS image.
+var ofCatalog = []program{
+	{name: "container-cron", module: ".", pkg: "./cmd/container-cron"},
+}
+
+func (f *forge) catalogPrograms() error {
+	for _, p := range ofCatalog {
+		if err := f.goBuild(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // programs builds all of them. The Go tool knows by itself what changed in
 // ours; theirs take seconds merely to look at, so a stamp guards them.
 func (f *forge) programs() error {

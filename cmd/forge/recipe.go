@@ -89,7 +89,7 @@ func (f *forge) recipesIn(source, layers string, below []*recipe) ([]*recipe, er
 		byFolder[r.folder] = r
 	}
 	for _, file := range files {
-		r, err := readRecipe(file)
+		r, err := readRecipe(file, f.arch.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -133,7 +133,7 @@ func (f *forge) recipesIn(source, layers string, below []*recipe) ([]*recipe, er
 	return ordered, nil
 }
 
-func readRecipe(file string) (*recipe, error) {
+func readRecipe(file, arch string) (*recipe, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
@@ -143,6 +143,9 @@ func readRecipe(file string) (*recipe, error) {
 	dec.KnownFields(true)
 	if err := dec.Decode(r); err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", file, err)
+	}
+	for i := range r.Packages { // some have it in their name
+		r.Packages[i] = strings.ReplaceAll(r.Packages[i], "${ARCH}", arch)
 	}
 	return r, nil
 }

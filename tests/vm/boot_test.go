@@ -42,6 +42,7 @@ var core = map[string][]scenario{
 var slow = map[string][]scenario{
 	"amd64": {
 		{"enable", enableFromURL}, // network, cut-off
+		{"catalog", catalogued},
 		{"config-at-boot", configAtBoot},
 		{"engine", engineSwitch},
 		{"pulled-images", pulledImages},

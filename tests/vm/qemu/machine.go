@@ -44,6 +44,9 @@ type Config struct {
 	// "reset" the machine, as a real one does, or "pause" it, with the status
 	// "watchdog".
 	Watchdog string
+
+	// Agent is the socket of a port for QEMU's guest agent; "": there is none.
+	Agent string
 }
 
 // Machine is a running (or ended) virtual machine.
@@ -53,6 +56,7 @@ type Machine struct {
 	SSHPort int
 	LogFile string
 	Started time.Time // just before QEMU was started
+	Agent   string    // as in Config
 
 	build Build
 	cmd   *exec.Cmd // nil until it was started
@@ -101,6 +105,10 @@ func (m *Machine) start(cfg Config) (err error) {
 	}
 	if cfg.Watchdog != "" {
 		args = append(args, "-device", "i6300esb", "-action", "watchdog="+cfg.Watchdog)
+	}
+	if m.Agent = cfg.Agent; m.Agent != "" {
+		args = append(args, "-device", "virtio-serial-pci", "-chardev", "socket,id=agent,server=on,wait=off,path="+m.Agent,
+			"-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0")
 	}
 
 	cmd := exec.Command(filepath.Join(m.build.Scripts, "qemu.sh"), args...)
