@@ -28,6 +28,8 @@ func notice(running slots.Running, record slots.Record, version string, trusted 
 		f := record.Failures[0]
 		text = fmt.Sprintf("%s was given up at %s: %s.\n%s runs instead. \"ros os status\" says more.\n",
 			f.Version, f.At.Local().Format("2006-01-02 15:04"), f.Reason, version)
+	case running.Failed != "": // and the reason is not written down yet
+		text = fmt.Sprintf("The release in slot %s was given up. %s runs instead. \"ros os status\" says why.\n", running.Failed, version)
 	}
 	if !trusted {
 		text += "This OS image was built without a key: it trusts nobody's releases by itself.\n"

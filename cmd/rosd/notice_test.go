@@ -25,6 +25,8 @@ func TestNotice(t *testing.T) {
 			want: "v1 is on trial here. It is not committed yet, and goes back by itself if it does not work.\n\"ros os status\" says more.\n"},
 		{name: "given up", running: slots.Running{Slot: slots.A}, record: failed,
 			want: "v2 was given up at 2026-11-23 12:00: network is unhealthy.\nv1 runs instead. \"ros os status\" says more.\n" + noKey},
+		{name: "given up, and not written down", running: slots.Running{Slot: slots.A, Failed: slots.B}, trusted: true,
+			want: "The release in slot B was given up. v1 runs instead. \"ros os status\" says why.\n"},
 		{name: "committed since", running: slots.Running{Slot: slots.B}, record: failed.Kept(slots.B, time.Now()), trusted: true},
 	} {
 		if got := notice(tt.running, tt.record, "v1", tt.trusted); got != tt.want {
