@@ -98,6 +98,30 @@ func TestStartStored(t *testing.T) {
 	}
 }
 
+// The files of an image lie over those of a baked one.
+func TestStartOver(t *testing.T) {
+	f := newFake(t)
+	r, o, store := withStore(t, f)
+	f.serve()
+	svc := box("web")
+	svc.Image, svc.Over, svc.Command, svc.User = "reg/web:1", "ros/box", nil, ""
+	if _, err := r.Start(t.Context(), svc); err != nil {
+		t.Fatal(err)
+	}
+	baked := r.Baked()["ros/box"].Layers
+	want := store.lower[0]
+	for _, layer := range slices.Backward(baked) {
+		want += ":" + filepath.Join(o.LayersDir, layer)
+	}
+	if got := f.created.GetRootfs()[0].GetOptions()[0]; len(baked) == 0 || got != "lowerdir="+want {
+		t.Errorf("root = %q, want lowerdir=%s", got, want)
+	}
+	svc.Over = "ros/none"
+	if _, err := r.Start(t.Context(), svc); text(err) != `cannot start service "web": image "ros/none" is not in this OS image (it has ros/box)` || !supervise.IsPermanent(err) {
+		t.Errorf("over an image that is not there: %v", err)
+	}
+}
+
 func TestImageThatIsNotThere(t *testing.T) {
 	f := newFake(t)
 	r, o, _ := withStore(t, f)
