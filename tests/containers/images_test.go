@@ -156,3 +156,27 @@ func TestPullAfterContainerdDied(t *testing.T) {
 		t.Errorf("exit code = %d, want 0", code)
 	}
 }
+
+// An engine of RancherOS's format has nothing but /engine: the rest is that of
+// a baked image below.
+func TestImageOverABakedOne(t *testing.T) {
+	m := newMachine(t)
+	store, g, host := m.withStore()
+	g.Add("engine:1", registry.Image{
+		Platform: ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH},
+		Layers:   []registry.Layer{{"engine/dockerd": "#!/bin/sh\necho Docker version 28.0.0, build x\n"}},
+	})
+	if _, err := store.Pull(t.Context(), host+"/engine:1", nil); err != nil {
+		t.Fatal(err)
+	}
+	svc := box("engine-check")
+	svc.Image, svc.Over = host+"/engine:1", svc.Image
+	svc.Entrypoint, svc.Command, svc.User, svc.WorkingDir = []string{"sh", "/engine/dockerd"}, nil, "0:0", "/"
+	s, err := m.runtime.Run(t.Context(), svc, true, false, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, errs, code := m.talk(s, ""); out != "Docker version 28.0.0, build x\n" || code != 0 {
+		t.Errorf("= %q, %q, %d", out, errs, code)
+	}
+}
