@@ -77,6 +77,7 @@ type address struct {
 	netip.Prefix
 	Forever bool // it does not go away by itself
 	Ready   bool // nobody is being asked any more whether it is taken
+	Bare    bool // the kernel has no route to its network for it: dhcpcd makes its own
 }
 
 func (k kernel) addresses(l link) ([]address, error) {
@@ -89,7 +90,10 @@ func (k kernel) addresses(l link) ([]address, error) {
 		if a.Peer != nil {
 			continue // of a tunnel
 		}
-		all = append(all, address{prefixOf(a.IPNet), a.Flags&unix.IFA_F_PERMANENT != 0, a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0})
+		all = append(all, address{
+			prefixOf(a.IPNet), a.Flags&unix.IFA_F_PERMANENT != 0, a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0,
+			a.Flags&unix.IFA_F_NOPREFIXROUTE != 0,
+		})
 	}
 	return all, nil
 }
@@ -108,7 +112,8 @@ func netOf(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
-// addAddress also makes an address that DHCP gave one that stays.
+// addAddress also makes an address that goes away by itself one that stays. A
+// bare one it would leave bare.
 func (k kernel) addAddress(l link, p netip.Prefix) error {
 	return k.h.AddrReplace(l.netlink(), &netlink.Addr{IPNet: netOf(p)})
 }

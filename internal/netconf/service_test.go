@@ -419,6 +419,28 @@ func TestLeasedAddressBecomesStatic(t *testing.T) {
 	}
 }
 
+// TestLeasedAddressReachesItsNetwork: dhcpcd's address has no route of the
+// kernel's to its network, and the one that dhcpcd made goes with the lease.
+func TestLeasedAddressReachesItsNetwork(t *testing.T) {
+	l := newLab(t)
+	l.plug("eth0")
+	link, err := netlink.LinkByName("eth0")
+	l.must(err)
+	l.must(netlink.LinkSetUp(link))
+	mask := net.CIDRMask(24, 32)
+	l.must(netlink.AddrAdd(link, &netlink.Addr{
+		IPNet: &net.IPNet{IP: net.IPv4(192, 0, 2, 7).To4(), Mask: mask}, Flags: unix.IFA_F_NOPREFIXROUTE, ValidLft: 3600, PreferedLft: 3600,
+	}))
+	l.must(netlink.RouteAdd(&netlink.Route{
+		LinkIndex: link.Attrs().Index, Dst: &net.IPNet{IP: net.IPv4(192, 0, 2, 0).To4(), Mask: mask},
+		Scope: netlink.SCOPE_LINK, Protocol: unix.RTPROT_DHCP, Priority: 1002,
+	}))
+	l.write("memory/dhcp/eth0", "192.0.2.7/24\n")
+	l.links(map[string]config.Interface{"eth0": {Address: "192.0.2.7/24", Addresses: []string{"192.0.2.77/24"}, Gateway: "192.0.2.1"}})
+	l.start()
+	l.shows(map[string][]string{"eth0": {"up", "192.0.2.7/24", "192.0.2.77/24", "to 0.0.0.0/0 via 192.0.2.1"}})
+}
+
 func TestDHCP(t *testing.T) {
 	l := newLab(t)
 	l.plug("eth0")

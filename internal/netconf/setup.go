@@ -99,6 +99,7 @@ func (s *setter) addAddresses() {
 	if len(s.want.Addresses) == 0 {
 		return
 	}
+	s.dropBare()
 	have, err := s.kernel.addresses(s.link)
 	if err != nil {
 		s.errs = append(s.errs, err)
@@ -107,6 +108,21 @@ func (s *setter) addAddresses() {
 		there := slices.ContainsFunc(have, func(h address) bool { return h.Prefix == a && h.Forever })
 		if !there && !s.failed("add address "+a.String(), s.kernel.addAddress(s.link, a)) {
 			s.log.Info("added", "address", a)
+		}
+	}
+}
+
+// dropBare takes away addresses that are wanted and are dhcpcd's as yet: added to
+// what is there they would have no route to their network, and nobody could be
+// reached over the link.
+func (s *setter) dropBare() {
+	have, err := s.kernel.addresses(s.link)
+	if err != nil {
+		s.errs = append(s.errs, err)
+	}
+	for _, a := range have {
+		if a.Bare && slices.Contains(s.want.Addresses, a.Prefix) {
+			s.failed("remove address "+a.String(), s.kernel.dropAddress(s.link, a.Prefix))
 		}
 	}
 }
