@@ -165,8 +165,9 @@ func (f *serviceFiles) applier(supervisor *supervise.Supervisor) apply.Applier {
 				w.start(ctx, name)
 			}
 		}
-		if renewed && !off[engine.Service] {
-			w.start(ctx, engine.Service)
+		if renewed && !off[engine.Service] { // it may still be stopping
+			w.do(ctx, supervise.Up, engine.Service, "started")
+			f.begun(engine.Service)
 		}
 		return w.outcome, errors.Join(w.errs...)
 	}
