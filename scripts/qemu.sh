@@ -10,6 +10,8 @@
 #     --disk FILE           a qcow2 disk, writable; may be repeated: /dev/vda, /dev/vdb, ...
 #     --raw FILE            a raw disk, read-only, numbered among the others
 #     --kernel FILE --initrd FILE --append TEXT     start this kernel, no firmware menu
+#     --metal               the hardware of a real machine instead of virtio: --disk is
+#                           on NVMe, --iso and --raw are USB sticks, the network is an e1000e
 #     --memory MIB          default 2048
 #     --cpus N              default 2
 #     --ssh-port PORT       forward 127.0.0.1:PORT to the machine's port 22
@@ -32,13 +34,14 @@ here=$(dirname "$0")
 die() { echo "qemu.sh: $*" >&2; exit 2; }
 
 arch=amd64 firmware='' iso='' kernel='' initrd='' append='' memory=2048 cpus=2
-port='' restrict=off network=yes dir='' print=no
+port='' restrict=off network=yes dir='' print=no metal=no
 disks=() formats=() rest=(-serial mon:stdio)
 while [ $# -gt 0 ]; do
 	case $1 in
 	--restrict) restrict=on; shift; continue ;;
 	--no-network) network=no; shift; continue ;;
 	--print) print=yes; shift; continue ;;
+	--metal) metal=yes; shift; continue ;;
 	--) shift; rest=("$@"); break ;;
 	esac
 	[ $# -ge 2 ] || die "$1 needs a value"
@@ -92,7 +95,17 @@ esac
 
 args=(-accel "$accel" -cpu "$cpu" -smp "$cpus" -m "$memory"
 	-nodefaults -display none -rtc base=utc
-	-L "$share/qemu" -L "$share/seabios" -device virtio-rng-pci)
+	-L "$share/qemu" -L "$share/seabios")
+
+# Real machines have no virtio at all, so no source of randomness from it either.
+if [ "$metal" = yes ]; then
+	args+=(-device "qemu-xhci,id=usb")
+	cd=(-device "usb-storage,bus=usb.0,drive=cd$first")
+	card=e1000e
+else
+	args+=(-device virtio-rng-pci)
+	card=virtio-net-pci
+fi
 
 # With -kernel QEMU is its own boot loader; a firmware of choice is needed only
 # when it must find the CD.
@@ -132,14 +145,18 @@ for i in "${!disks[@]}"; do
 	qcow2) args+=(-blockdev "driver=qcow2,cache.no-flush=on,discard=unmap,$node") ;;
 	raw) args+=(-blockdev "driver=raw,read-only=on,$node") ;;
 	esac
-	args+=(-device "virtio-blk-pci,drive=disk$i")
+	case $metal:${formats[i]} in
+	no:*) args+=(-device "virtio-blk-pci,drive=disk$i") ;;
+	yes:qcow2) args+=(-device "nvme,drive=disk$i,serial=disk$i") ;;
+	yes:raw) args+=(-device "usb-storage,bus=usb.0,drive=disk$i") ;;
+	esac
 done
 
 if [ "$network" = yes ]; then
 	forward=''
 	[ -z "$port" ] || forward=",hostfwd=tcp:127.0.0.1:$port-:22"
 	# romfile=: nothing here boots from the network, and the option ROM takes time.
-	args+=(-netdev "user,id=net0,restrict=$restrict$forward" -device "virtio-net-pci,netdev=net0,romfile=")
+	args+=(-netdev "user,id=net0,restrict=$restrict$forward" -device "$card,netdev=net0,romfile=")
 fi
 
 if [ "$print" = yes ]; then

@@ -43,6 +43,7 @@ var slow = map[string][]scenario{
 	"amd64": {
 		{"enable", enableFromURL}, // network, cut-off
 		{"catalog", catalogued},
+		{"metal", metal},
 		{"config-at-boot", configAtBoot},
 		{"engine", engineSwitch},
 		{"pulled-images", pulledImages},

@@ -42,6 +42,7 @@
 //	                            outside; an extra engine; boots with a broken and with another engine
 //	amd64/catalog               every service of the catalog (make catalog), from a signed repository on
 //	                            the disk of a machine without a network
+//	amd64/metal                 FLAVOUR=metal, from UEFI and a USB stick, state disk on NVMe, an e1000e
 //	amd64/config-at-boot        the keys for a boot: partitions that grow, NFS, an address and a
 //	                            proxy on the command line; power_state (a second boot)
 //	amd64/pulled-images         services and preloads from images that are not in the OS image

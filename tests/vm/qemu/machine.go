@@ -30,6 +30,7 @@ type Config struct {
 	MemoryMB int
 	CPUs     int
 
+	Metal     bool // hardware of a real machine instead of virtio
 	NoNetwork bool // no network card
 	Restrict  bool // nothing beyond DHCP and ssh
 
@@ -192,6 +193,9 @@ func (m *Machine) options(cfg Config) []string {
 	}
 	if cfg.CPUs != 0 {
 		add("--cpus", strconv.Itoa(cfg.CPUs))
+	}
+	if cfg.Metal {
+		args = append(args, "--metal")
 	}
 	if cfg.NoNetwork {
 		return append(args, "--no-network")
