@@ -21,6 +21,7 @@ var Appliers = []Applier{
 	{Name: "swap", Effect: "at once"},
 	{Name: "timezone", Effect: "at once; programs that run already may keep the old one"},
 	{Name: "trust", Effect: "restarts docker (containers go on); other programs that run already may keep the old ones", Restart: []string{"docker"}},
+	{Name: "console", Effect: "at once, for the next login; ends the sessions in the console before it"},
 	{Name: "logins", Effect: "at once, for the next login"},
 	{Name: "registries", Effect: "at once"},
 	{Name: "environment", Effect: "at once for the next login; recreates the services that use what changed"},

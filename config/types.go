@@ -126,7 +126,7 @@ type Power struct {
 
 // Rancher is the part of the config that RancherOS keeps apart.
 type Rancher struct {
-	Console                string              `yaml:"console" is:"name" when:"boot" doc:"The console to start. This version has one, default."`
+	Console                string              `yaml:"console" is:"name" when:"console" doc:"Where logins are: default, or the name of a console that ros console list shows. It is fetched if it is not on the machine; until it runs, logins are in the default one."`
 	Environment            map[string]string   `yaml:"environment" when:"environment" doc:"Variables for services: they fill ${NAME} in service files and environment entries without a value. REGISTRY_DOMAIN is the registry of images whose name has none."`
 	Services               map[string]Service  `yaml:"services" when:"services" doc:"System services, as in a Compose file (version 1 or later)."`
 	ServicesInclude        map[string]bool     `yaml:"services_include" when:"services" doc:"Services to run (true) or not (false), by name or by a file below /var/lib/rancher."`
@@ -160,7 +160,7 @@ type Rancher struct {
 	Recovery               bool                `yaml:"recovery" also:"rescue" when:"kernel" doc:"Stop in the rescue shell."`
 	RmUsr                  bool                `yaml:"rm_usr" none:"the OS image is not copied to the state disk" doc:"Copy /usr anew."`
 	NoSharedRoot           bool                `yaml:"no_sharedroot" none:"mounts are shared where a service asks for it" doc:"Do not share mounts."`
-	ForceConsoleRebuild    bool                `yaml:"force_console_rebuild" none:"the console is made anew at every boot" doc:"Make the console anew."`
+	ForceConsoleRebuild    bool                `yaml:"force_console_rebuild" when:"console" doc:"Make the console anew whenever it starts: nothing that is written to its files stays, also where its own file says so. The default console is always like that."`
 	Autoformat             Opaque              `yaml:"autoformat" none:"RancherOS had the key and did nothing with it; use rancher.state.autoformat" doc:"Disks to format."`
 	SELinux                Opaque              `yaml:"selinux" none:"services are confined by capabilities, seccomp and read-only roots" doc:"SELinux."`
 }

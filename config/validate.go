@@ -28,9 +28,6 @@ func (l *loader) together() {
 	note := func(key, message string) {
 		l.warn(place{line: l.cfg.Origin(key).Line}, key, Note, "%s", message)
 	}
-	if l.cfg.Rancher.Console != "default" {
-		note("rancher.console", "this version has one console, default, and starts that")
-	}
 	if s := l.cfg.Swap; s.Size == 0 && s.Filename != "" {
 		note("swap.filename", "has no effect without swap.size")
 	}

@@ -7,10 +7,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
 	"golang.org/x/sys/unix"
+
+	"github.com/rosteros/ros/internal/console"
 )
 
 // app is one run of ros: where it writes, and where it finds what it shows.
@@ -23,6 +26,8 @@ type app struct {
 	loc            *time.Location
 	uid            int // who runs it
 	getenv         func(string) string
+	environ        func() []string
+	turnInto       func(path string, args, env []string) error // another program
 
 	socket     string // rosd's
 	initSocket string // PID 1's
@@ -30,6 +35,10 @@ type app struct {
 	release    string // what the OS image says about itself
 	bootRecord string // what PID 1 wrote about this boot
 	osupdate   string // the worker, for when there is no rosd
+
+	consoleSocket string // rosd's, for logins
+	accounts      string // the machine's, while logins go on in another console
+	layersDir     string // of the images of the OS
 
 	homes       string   // folder of the homes
 	conf        string   // folder of cloud-config.yml
@@ -44,7 +53,15 @@ type app struct {
 func (a *app) run(ctx context.Context, argv []string) int {
 	a.argv = argv
 	root := a.root()
-	name := filepath.Base(argv[0])
+	name := strings.TrimPrefix(filepath.Base(argv[0]), "-") // a login shell has a dash
+	switch name {
+	case filepath.Base(console.Enter):
+		return a.enter(ctx, argv)
+	case sudoName:
+		return a.sudo(ctx, argv)
+	case dockerName:
+		return a.docker(argv)
+	}
 	if verb := a.powerVerb(name); verb != nil {
 		root = standalone(verb)
 	}
@@ -100,6 +117,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 rosd or PID 1 cannot be reached.
 			a.osVerb(),
 			a.installVerb(),
 			a.serviceVerb(),
+			a.consoleVerb(),
 			a.engineVerb(),
 			a.tlsVerb(),
 			a.preloadVerb(),

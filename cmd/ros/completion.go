@@ -77,6 +77,8 @@ func writeCases(b *strings.Builder, cmd *cli.Command, path string) {
 		names = "engines"
 	case strings.Contains(cmd.ArgsUsage, "NAME"):
 		names = "services"
+	case strings.Contains(cmd.ArgsUsage, "CONSOLE"):
+		names = "consoles"
 	case strings.Contains(cmd.ArgsUsage, "KEY"):
 		names = "keys"
 	case strings.Contains(cmd.ArgsUsage, "FILE"):
@@ -122,6 +124,8 @@ _ros() {
         verbs="$(ros service ps -q 2>/dev/null)"
     elif [[ "$names" == engines ]]; then
         verbs="$(ros engine list -q 2>/dev/null)"
+    elif [[ "$names" == consoles ]]; then
+        verbs="$(ros console list -q 2>/dev/null)"
     elif [[ "$names" == keys ]]; then
         verbs="$_ros_keys"
     elif [[ "$names" == files ]]; then

@@ -50,6 +50,7 @@ type fakeRosd struct {
 	os       slots.Status               // what osupdate status says
 	work     map[string]string          // verb of osupdate, also with its options: the events that it answers
 	catalog  []control.CatalogEntry
+	consoles []control.Console
 	steps    []control.ImageStep // what a verb about catalogs says
 	stats    []control.Stats
 	engines  []control.EngineEntry
@@ -114,6 +115,17 @@ func (f *fakeRosd) routes() http.Handler {
 	mux.HandleFunc("GET /v1/catalog", func(w http.ResponseWriter, r *http.Request) {
 		f.remember("catalog " + r.URL.RawQuery)
 		answer(w, 200, f.catalog)
+	})
+	mux.HandleFunc("GET /v1/consoles", func(w http.ResponseWriter, r *http.Request) {
+		f.remember("consoles " + r.URL.RawQuery)
+		answer(w, 200, f.consoles)
+	})
+	mux.HandleFunc("POST /v1/consoles/{verb}", func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		f.remember("consoles " + r.PathValue("verb") + " " + string(body))
+		for _, step := range f.steps {
+			json.NewEncoder(w).Encode(step)
+		}
 	})
 	mux.HandleFunc("GET /v1/engines", func(w http.ResponseWriter, r *http.Request) {
 		f.remember("engines " + r.URL.RawQuery)

@@ -7,7 +7,8 @@
 // keeps nothing. It never talks to containerd.
 //
 // There is one file per verb. Called by the name poweroff, reboot, halt or
-// shutdown it is that verb alone.
+// shutdown it is that verb alone; by the name enter it is the shell that leads
+// into another console, and there it is sudo and docker, too.
 package main
 
 import (
@@ -20,6 +21,7 @@ import (
 	"github.com/rosteros/ros/config"
 	"github.com/rosteros/ros/internal/bootlog"
 	"github.com/rosteros/ros/internal/configstore"
+	"github.com/rosteros/ros/internal/console"
 	"github.com/rosteros/ros/internal/control"
 	"github.com/rosteros/ros/internal/initctl"
 	"github.com/rosteros/ros/internal/osupdate"
@@ -38,12 +40,18 @@ func main() {
 		loc:        time.Local,
 		uid:        os.Geteuid(),
 		getenv:     os.Getenv,
+		environ:    os.Environ,
+		turnInto:   execProgram,
 		socket:     control.Socket,
 		initSocket: initctl.Socket,
 		logDir:     servicelog.Dir,
 		release:    releaseFile,
 		bootRecord: bootlog.Path,
 		osupdate:   osupdate.Program,
+
+		consoleSocket: control.ConsoleSocket,
+		accounts:      "/" + console.Accounts,
+		layersDir:     console.Layers,
 
 		homes:       "/home",
 		conf:        configstore.Dir,

@@ -36,6 +36,7 @@ func TestRancherOSCommandLines(t *testing.T) {
 			"ntp":            {Name: "ntp", State: control.Healthy},
 		}
 		rosd.steps = []control.ImageStep{{Text: "done"}, {Done: true}}
+		rosd.consoles = twoConsoles().consoles
 		a := newApp(t, rosd)
 		a.uid = 0
 		if err := os.MkdirAll(filepath.Join(a.homes, "rancher"), 0o755); err != nil {

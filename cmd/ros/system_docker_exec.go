@@ -72,10 +72,18 @@ func (a *app) environment(list []string) []string {
 // attach sits in front of a process until it has ended; its exit code becomes
 // ours.
 func (a *app) attach(t *talk, input, terminal bool) error {
+	if !input {
+		return a.attachTo(t, nil, terminal)
+	}
+	return a.attachTo(t, a.stdin, terminal)
+}
+
+// attachTo is attach with what is read instead of our input; nil: nothing.
+func (a *app) attachTo(t *talk, input io.Reader, terminal bool) error {
 	defer t.Close()
 	frames := &control.FrameWriter{W: t}
 	if terminal {
-		if f, ok := a.stdin.(*os.File); ok && input {
+		if f, ok := a.stdin.(*os.File); ok && input != nil {
 			restore, err := rawTerminal(f)
 			if err != nil {
 				return err
@@ -85,9 +93,9 @@ func (a *app) attach(t *talk, input, terminal bool) error {
 		stop := keepSize(frames)
 		defer stop()
 	}
-	if input {
+	if input != nil {
 		go func() {
-			_, _ = io.Copy(frames.Stream(control.Input), a.stdin)
+			_, _ = io.Copy(frames.Stream(control.Input), input)
 			_ = frames.Frame(control.InputEnd, nil)
 		}()
 	}

@@ -15,10 +15,12 @@ import (
 
 // appliers are those of package apply and those that are about rosd and what it
 // supervises.
-func appliers(services *serviceFiles, supervisor *supervise.Supervisor, engine apply.Applier, level *slog.LevelVar, tell func(context.Context, time.Duration) error) map[string]apply.Applier {
+func appliers(services *serviceFiles, supervisor *supervise.Supervisor, engine apply.Applier, logins *consoles, level *slog.LevelVar, tell func(context.Context, time.Duration) error) map[string]apply.Applier {
 	table := apply.Appliers()
 	table["engine"] = engine
 	table["services"] = services.applier(supervisor)
+	table["console"] = logins.applier()
+	table["logins"] = logins.after(table["logins"])
 	table["log"] = logLevel(level)
 	table["power"] = shutdownTimeout(tell)
 	return table

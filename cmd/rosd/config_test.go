@@ -420,7 +420,7 @@ func TestFilesOfAServiceAreForgotten(t *testing.T) {
 func TestEveryApplierHasWork(t *testing.T) {
 	idle := map[string]bool{"kernel": true, "use": true} // nothing to do when a key changes
 	files := newServiceFiles("", "", slog.New(slog.DiscardHandler))
-	have := appliers(files, supervise.New(supervise.Config{}), newEngineChoice(slog.New(slog.DiscardHandler)).applier(files, nil), new(slog.LevelVar), nil)
+	have := appliers(files, supervise.New(supervise.Config{}), newEngineChoice(slog.New(slog.DiscardHandler)).applier(files, nil), newConsoles(&consoles{}), new(slog.LevelVar), nil)
 	known := map[string]bool{}
 	for _, a := range config.Appliers {
 		known[a.Name] = true

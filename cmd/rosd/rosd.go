@@ -18,6 +18,7 @@ import (
 	"github.com/rosteros/ros/internal/apply"
 	"github.com/rosteros/ros/internal/blockdev"
 	"github.com/rosteros/ros/internal/bootlog"
+	"github.com/rosteros/ros/internal/catalog"
 	"github.com/rosteros/ros/internal/cmdline"
 	"github.com/rosteros/ros/internal/compose"
 	"github.com/rosteros/ros/internal/configstore"
@@ -72,6 +73,7 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	again := !empty(recordDir)
 
 	configs := newConfigurator(kernel, log)
+	var logins *consoles
 	store, err := imagestore.New(imagestore.Options{
 		Reach: func() imagestore.Registries { return registries(configs.config()) }, Log: log,
 	})
@@ -83,7 +85,10 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	runtime, err := containers.New(containers.Options{
 		CgroupParent: containers.CgroupParent, ShimCgroup: containers.ShimCgroup, Log: log,
 		Store: store, Arriving: loads.arriving.Load,
-		Created: func(service string, pid int) { configs.fill(service, rootOf(pid)) },
+		Created: func(service string, pid int) {
+			logins.dress(service, rootOf(pid))
+			configs.fill(service, rootOf(pid))
+		},
 	})
 	if err != nil {
 		return err
@@ -107,6 +112,17 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	choice := newEngineChoice(log)
 	halt := engineHalt{supervisor: services, info: engine, options: dockerOptions}
 	configs.services = files
+	enabling := &enabler{
+		configs: configs, files: files, supervisor: services, images: store, engine: engine, store: files.enabled.Store, log: log,
+		loadIntoEngine: preload.IntoDocker(dockerSocket),
+	}
+	logins = newConsoles(&consoles{
+		root: "/", kept: catalog.Store{Dir: consolesDir}, configs: configs, files: files, supervisor: services,
+		images: store, bring: enabling.bring, runtime: runtime, catalog: enabling.catalog, log: log,
+	})
+	if err := logins.kept.Recover(); err != nil {
+		log.Warn("cannot tidy the consoles", "error", err)
+	}
 	configs.driver = &apply.Driver{
 		Host: &apply.Host{
 			Root:     "/",
@@ -117,8 +133,9 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 			Consoles: kernel.Consoles(),
 
 			DockerOptions: choice.options,
+			Console:       logins.service,
 		},
-		Appliers: appliers(files, services, choice.applier(files, halt.halt), level, func(ctx context.Context, timeout time.Duration) error { return tellInit(ctx, timeout, 0) }),
+		Appliers: appliers(files, services, choice.applier(files, halt.halt), logins, level, func(ctx context.Context, timeout time.Duration) error { return tellInit(ctx, timeout, 0) }),
 		Bound:    applyBound,
 	}
 	results := configs.start(ctx)
@@ -127,21 +144,23 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	if err != nil {
 		return err
 	}
+	door, err := server.ListenConsole(control.ConsoleSocket)
+	if err != nil {
+		return err
+	}
 	var found atomic.Bool
 	installs := newAutoInstall(configs, log, func() bool {
 		return found.Load() || datasourceOver(services, files, again)
 	})
 	srv := newServer(services, files, func() []string {
-		return slices.Concat(configs.currentWarnings(), installs.warnings(), loads.warnings())
+		return slices.Concat(configs.currentWarnings(), installs.warnings(), loads.warnings(), logins.warnings())
 	}, configs, log)
 	srv.Images, srv.Baked, srv.Preload = store, runtime.Baked(), loads.now
 	srv.EngineLog = engine.Log
-	enabling := &enabler{
-		configs: configs, files: files, supervisor: services, images: store, engine: engine, store: files.enabled.Store, log: log,
-		loadIntoEngine: preload.IntoDocker(dockerSocket),
-	}
+	srv.Consoles = logins
 	srv.Catalog, srv.Pending = enabling, enabling.Warnings
 	tasks.Go(func() { enabling.run(ctx) })
+	tasks.Go(func() { logins.run(ctx) })
 	switching := newEngines(enabling, choice, halt, store, runtime, engine, log)
 	srv.Engines, srv.Certificates = switching, configs.certificate
 	tasks.Go(func() { switching.tend(ctx) })
@@ -152,6 +171,11 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 		if err := srv.Serve(ctx, socket); err != nil {
 			log.Error("rosd cannot be talked to any more", "error", err)
 			cancel() // PID 1 starts another
+		}
+	})
+	tasks.Go(func() {
+		if err := srv.ServeConsole(ctx, door); err != nil {
+			log.Error("logins stay in the default console", "error", err)
 		}
 	})
 	tasks.Go(func() {

@@ -36,6 +36,8 @@ type serviceFiles struct {
 	last  plan.Plan
 	off   map[string]bool // services that the config does not want; nil: no config yet
 	fresh []string        // what has been started because of the last config
+	extra []string        // files of consoles that are in use or about to be
+	anew  bool            // consoles keep nothing of what is written to their files
 
 	engine  engine.Engine // what the service docker is
 	renewed bool          // the engine was stopped, for another one
@@ -71,9 +73,16 @@ func (f *serviceFiles) read(known bool) {
 // load reads files, and with them what the engine is to be told, which images
 // were found when a file was enabled, and what the engine is.
 func (f *serviceFiles) load(from compose.Sources, known bool) ([]compose.Service, []compose.Fault) {
+	f.mu.Lock()
+	anew, consoles := f.anew, f.extra
+	from.Files = slices.Concat(from.Files, consoles)
+	f.mu.Unlock()
 	services, faults := compose.LoadAll(from)
 	services, faults = f.projects.fill(from, services, faults, known)
 	f.enabled.pin(services)
+	if anew {
+		ephemeral(services, consoles)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.engine.Lay(services)
@@ -146,7 +155,7 @@ func (f *serviceFiles) applier(supervisor *supervise.Supervisor) apply.Applier {
 		f.mu.Unlock()
 		w := servicesWork{files: f, supervisor: supervisor, outcome: apply.Outcome{Notes: notes}}
 		if before == nil {
-			if changed {
+			if changed || f.hasConsole() {
 				<-f.once // the first reading did not know the config
 				f.read(true)
 			}

@@ -32,6 +32,17 @@ type Host struct {
 	// DockerOptions is where the built-in options of dockerd are, below Root, for
 	// the engine that runs; nil: those of the OS's own engine.
 	DockerOptions func() string
+	// Console, if not nil, is the service in whose container logins go on; "":
+	// they stay where they are.
+	Console func() string
+}
+
+// console is the service that logins are entered into, if they are.
+func (h *Host) console() string {
+	if h.Console == nil {
+		return ""
+	}
+	return h.Console()
 }
 
 // System are the calls that change the kernel's state. A test records them.

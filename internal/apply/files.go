@@ -122,6 +122,9 @@ func newFileWriter(h *Host, cfg *config.Config) (*fileWriter, error) {
 	}
 	var errs []error
 	w.entries, errs = readEntries(cfg.WriteFiles)
+	for i := range w.entries {
+		w.entries[i].console = h.console()
+	}
 	w.errs = errs
 	return w, nil
 }

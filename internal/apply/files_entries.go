@@ -24,11 +24,15 @@ const maxFile = 32 << 20
 // fileEntry is an entry of write_files with its content unpacked.
 type fileEntry struct {
 	config.File
-	text []byte
+	text    []byte
+	console string // the console that logins go on in, if they do
 }
 
 func (e fileEntry) services() []string {
-	if e.Container == "" {
+	switch {
+	case e.Container == "" && e.console != "":
+		return append(slices.Clone(loginServices), e.console)
+	case e.Container == "":
 		return loginServices
 	}
 	return []string{e.Container}
@@ -47,7 +51,7 @@ func readEntries(list []config.File) (entries []fileEntry, errs []error) {
 			continue
 		}
 		f.Path = path.Clean(f.Path)
-		entries = append(entries, fileEntry{f, text})
+		entries = append(entries, fileEntry{File: f, text: text})
 	}
 	return entries, errs
 }

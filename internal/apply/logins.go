@@ -14,6 +14,7 @@ import (
 
 	"github.com/rosteros/ros/config"
 	"github.com/rosteros/ros/internal/accounts"
+	"github.com/rosteros/ros/internal/console"
 )
 
 // What console and ssh read at each login; their start scripts make
@@ -39,7 +40,7 @@ func Logins(ctx context.Context, h *Host, cfg *config.Config) (Outcome, error) {
 	before := h.text(passwdFile)
 	// root's eyes only before anything is in it that needs them.
 	hidden := l.put(shadowFile, tables.Shadow(), 0o600)
-	shown := l.put(passwdFile, tables.Passwd(), 0o644)
+	shown := l.passwd(tables)
 	grouped := l.put(groupFile, tables.Group(), 0o644)
 	if shown || hidden || grouped {
 		l.did(describe(before, tables.Passwd())...)
@@ -106,8 +107,35 @@ var consoleShells = []string{
 	"/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false",
 }
 
+// passwd writes the accounts. While another console is in use, the shell of
+// people is what enters it, and the true one is in a table beside; root stays
+// where he is.
+func (l *logins) passwd(tables accounts.Tables) (changed bool) {
+	if l.h.console() == "" {
+		changed = l.put(passwdFile, tables.Passwd(), 0o644)
+		_, err := l.h.remove(console.Accounts)
+		l.failed(err)
+		return changed
+	}
+	l.put(console.Accounts, tables.Passwd(), 0o644)
+	entering := accounts.Tables{Users: slices.Clone(tables.Users)}
+	for i := range entering.Users {
+		u := &entering.Users[i]
+		if u.UID != 0 && !slices.Contains(closedShells, u.Shell) {
+			u.Shell = console.Enter
+		}
+	}
+	return l.put(passwdFile, entering.Passwd(), 0o644)
+}
+
+// closedShells let nobody in.
+var closedShells = []string{"/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false"}
+
 // shells sees to it that nobody is locked out by a shell that is not there.
 func (l *logins) shells(cfg *config.Config, tables accounts.Tables) {
+	if l.h.console() != "" {
+		return // the console has it, or another one that will do
+	}
 	for i := range tables.Users {
 		u := &tables.Users[i]
 		if !slices.Contains(consoleShells, u.Shell) && !l.hasShell(cfg, u.Shell) {

@@ -55,6 +55,11 @@ func IsAddress(what string) bool {
 // Open finds the service file that an operator means: by its address, by its
 // path, or by its name in a repository.
 func (c *Catalog) Open(ctx context.Context, what string, refresh bool) (File, error) {
+	return c.OpenKind(ctx, Services, what, refresh)
+}
+
+// OpenKind is Open of a name that stands for something else than services.
+func (c *Catalog) OpenKind(ctx context.Context, kind Kind, what string, refresh bool) (File, error) {
 	switch {
 	case IsAddress(what):
 		get := c.Fetch
@@ -78,7 +83,7 @@ func (c *Catalog) Open(ctx context.Context, what string, refresh bool) (File, er
 	case !plainName(what):
 		return File{}, errors.New("the name is missing")
 	}
-	return c.Find(ctx, Services, what, refresh)
+	return c.Find(ctx, kind, what, refresh)
 }
 
 // base is the name of a file without its ending.

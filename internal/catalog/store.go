@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/rosteros/ros/internal/atomicfile"
@@ -138,6 +140,19 @@ func (s Store) In(folder string) (Enabled, error) {
 		return e, err
 	}
 	return e, json.Unmarshal(text, &e)
+}
+
+// All are those that can be read, by key.
+func (s Store) All() []Enabled {
+	folders, _ := os.ReadDir(s.Dir) // none: nothing is kept
+	var list []Enabled
+	for _, folder := range folders {
+		if e, err := s.In(filepath.Join(s.Dir, folder.Name())); err == nil && s.Folder(e.Key) == filepath.Join(s.Dir, folder.Name()) {
+			list = append(list, e)
+		}
+	}
+	slices.SortFunc(list, func(a, b Enabled) int { return strings.Compare(a.Key, b.Key) })
+	return list
 }
 
 // Content is the file that is kept, and what the engine is told; nil: nothing.

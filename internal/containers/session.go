@@ -57,13 +57,36 @@ func (r *Runtime) Exec(ctx context.Context, container string, c Command) (*Sessi
 	return s, nil
 }
 
-func (r *Runtime) session(ctx context.Context, container string, c Command) (_ *Session, err error) {
+// Identity is who runs a program, whatever the tables of the container say.
+type Identity struct {
+	UID, GID int
+	Groups   []int
+}
+
+// ExecAs is Exec as somebody who is known by numbers.
+func (r *Runtime) ExecAs(ctx context.Context, container string, c Command, as Identity) (*Session, error) {
+	c.User = ""
+	s, err := r.sessionAs(ctx, container, c, &as)
+	if err != nil {
+		return nil, fmt.Errorf("cannot run %q in %q: %w", c.Args, container, err)
+	}
+	return s, nil
+}
+
+func (r *Runtime) session(ctx context.Context, container string, c Command) (*Session, error) {
+	return r.sessionAs(ctx, container, c, nil)
+}
+
+func (r *Runtime) sessionAs(ctx context.Context, container string, c Command, as *Identity) (_ *Session, err error) {
 	if len(c.Args) == 0 {
 		return nil, errors.New("no program is named")
 	}
 	process, err := r.processFor(ctx, container, c)
 	if err != nil {
 		return nil, err
+	}
+	if as != nil {
+		be(process, as.UID, as.GID, as.Groups)
 	}
 	spec, err := anyJSON("Process", process)
 	if err != nil {
@@ -152,18 +175,23 @@ func become(p *specs.Process, name, root string) error {
 	if err != nil {
 		return fmt.Errorf("user %q: %w", name, err)
 	}
-	p.User = specs.User{UID: uint32(u.Uid), GID: uint32(u.Gid), AdditionalGids: []uint32{uint32(u.Gid)}}
-	for _, g := range u.Sgids {
+	be(p, u.Uid, u.Gid, append([]int{u.Gid}, u.Sgids...))
+	p.Env = append(p.Env, "HOME="+u.Home)
+	return nil
+}
+
+// be gives a process its numbers, and root all rights of the container.
+func be(p *specs.Process, uid, gid int, groups []int) {
+	p.User = specs.User{UID: uint32(uid), GID: uint32(gid)}
+	for _, g := range groups {
 		p.User.AdditionalGids = append(p.User.AdditionalGids, uint32(g))
 	}
-	p.Env = append(p.Env, "HOME="+u.Home)
 	if caps := p.Capabilities; caps != nil {
 		caps.Effective, caps.Permitted, caps.Ambient, caps.Inheritable = nil, nil, nil, nil
-		if u.Uid == 0 {
+		if uid == 0 {
 			caps.Effective, caps.Permitted = slices.Clone(caps.Bounding), slices.Clone(caps.Bounding)
 		}
 	}
-	return nil
 }
 
 // Resize sets the size of the terminal.

@@ -50,6 +50,7 @@ var order = []string{
 	"config",
 	"internal/configstore",
 	"internal/accounts",
+	"internal/console",
 	"internal/apply",
 	"internal/netconf",
 	"internal/containerd",

@@ -47,6 +47,7 @@ var slow = map[string][]scenario{
 		{"config-at-boot", configAtBoot},
 		{"engine", engineSwitch},
 		{"pulled-images", pulledImages},
+		{"console", otherConsoles},
 		{"power-cut", powerCut},
 		{"power-cuts", powerCuts},
 		{"upgrade-by-itself", automatic},

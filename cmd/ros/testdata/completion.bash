@@ -2,7 +2,7 @@
 
 _ros_tree() {
     case "$1" in
-        "ros") verbs="status boot events config os install service engine tls preload-images poweroff reboot halt shutdown completion" flags="--version --help -h" values="" names="" ;;
+        "ros") verbs="status boot events config os install service console engine tls preload-images poweroff reboot halt shutdown completion" flags="--version --help -h" values="" names="" ;;
         "ros status") verbs="" flags="--json --help -h" values="" names="" ;;
         "ros boot") verbs="" flags="--svg --json --help -h" values="--svg" names="" ;;
         "ros events") verbs="" flags="--json --help -h" values="" names="" ;;
@@ -56,6 +56,12 @@ _ros_tree() {
         "ros service delete") verbs="" flags="--help -h" values="" names="" ;;
         "ros service update") verbs="" flags="--dry-run -n --help -h" values="" names="" ;;
         "ros service pull") verbs="" flags="--ignore-pull-failures --help -h" values="" names="services" ;;
+        "ros console") verbs="list current switch enable reset" flags="--help -h" values="" names="" ;;
+        "ros console list") verbs="" flags="--update -u --quiet -q --json --help -h" values="" names="" ;;
+        "ros console current") verbs="" flags="--json --help -h" values="" names="" ;;
+        "ros console switch") verbs="" flags="--force -f --no-pull --help -h" values="" names="consoles" ;;
+        "ros console enable") verbs="" flags="--force -f --no-pull --help -h" values="" names="consoles" ;;
+        "ros console reset") verbs="" flags="--force -f --help -h" values="" names="" ;;
         "ros engine") verbs="list current switch enable create rm" flags="--help -h" values="" names="" ;;
         "ros engine list") verbs="" flags="--update -u --quiet -q --json --help -h" values="" names="" ;;
         "ros engine current") verbs="" flags="--help -h" values="" names="" ;;
@@ -101,6 +107,8 @@ _ros() {
         verbs="$(ros service ps -q 2>/dev/null)"
     elif [[ "$names" == engines ]]; then
         verbs="$(ros engine list -q 2>/dev/null)"
+    elif [[ "$names" == consoles ]]; then
+        verbs="$(ros console list -q 2>/dev/null)"
     elif [[ "$names" == keys ]]; then
         verbs="$_ros_keys"
     elif [[ "$names" == files ]]; then

@@ -43,6 +43,7 @@ type Server struct {
 	Reload       func() control.Plan // reads the service files again
 	Config       Config              // what the machine should be
 	Catalog      Catalog             // service files of catalogs
+	Consoles     Consoles            // where logins are
 	Engines      Engines             // the user's
 	Certificates Certificates        // of the engine
 	Pending      func() []string     // what the config wants and the machine does not have yet; nil: nothing
@@ -100,8 +101,12 @@ func listen(path string, gid int) (_ net.Listener, err error) {
 
 // Serve answers until ctx ends.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	return s.serve(ctx, l, s.Handler())
+}
+
+func (s *Server) serve(ctx context.Context, l net.Listener, handler http.Handler) error {
 	h := &http.Server{
-		Handler:           s.Handler(),
+		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return ctx }, // ends the event streams
@@ -143,6 +148,7 @@ func (s *Server) Handler() http.Handler {
 	s.configRoutes(mux)
 	s.imageRoutes(mux)
 	s.catalogRoutes(mux)
+	s.consoleRoutes(mux)
 	s.engineRoutes(mux)
 	s.enginesRoutes(mux)
 	s.containerRoutes(mux)
