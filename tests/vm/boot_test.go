@@ -51,6 +51,7 @@ var slow = map[string][]scenario{
 		{"power-cut", powerCut},
 		{"power-cuts", powerCuts},
 		{"upgrade-by-itself", automatic},
+		{"upgrade-ways", otherWays},
 		{"broken-bios", brokenOnly("bios")},
 		{"broken-uefi", brokenOnly("uefi")},
 		{"reboots", reboots},
@@ -60,6 +61,7 @@ var slow = map[string][]scenario{
 		{"grub-watchdog", grubWatchdog},
 	},
 	"arm64": {
+		{"upgrade-uefi", upgrades("uefi", nil)},
 		{"kills", isoKills},
 		{"grub-uefi", grub("uefi")},
 		{"state-disk", stateDisk},

@@ -50,12 +50,17 @@
 //	amd64/grub-bios             the real GRUB on a disk, with small systems that restart: what it
 //	                            starts, counts and falls back to, against slots.Boot.Start
 //	amd64/upgrade-by-itself     rancher.upgrade.policy auto, and a list with a new release
+//	amd64/install-order         an order to install on the seed disk; the disk; the medium again
+//	amd64/upgrade-ways          --kexec; a restart in the middle of a trial; an EFI partition that was not
+//	                            unmounted; status, verify and rollback in the rescue shell of the boot menu
 //	amd64/broken-bios, -uefi    all twelve broken releases
-//	amd64/power-cuts            the plug is pulled during upgrades, commits and config writes ($ROS_CUTS)
+//	amd64/power-cuts            the plug is pulled during upgrades, restarts, commits and config writes,
+//	                            each time from a snapshot ($ROS_CUTS); docs/reliability.md has the counts
 //	amd64/power-cut             the plug is pulled while the state disk is written to
 //	amd64/reboots               five reboots in a row
 //	amd64/grub-uefi             what amd64/grub-bios does, under UEFI; arm64/grub-uefi too
 //	amd64/grub-watchdog         a trial that hangs before its first program: GRUB's watchdog
+//	arm64/upgrade-uefi          installed: to another release and back by hand
 //	arm64/kills                 what amd64/bios does after its snapshot
 //	arm64/state-disk, small, no-network, flipped, required
 //
