@@ -50,7 +50,6 @@ func otherConsoles(t *testing.T, l lab) {
 	g := l.startWith(t, cfg, "cidata", config)
 	g.expect(t, loginPrompt, bootPatience)
 	g.logIn(t)
-	inject(t, g)
 	name := host + "/team/box:1"
 	g.step(t, "refused", func(t *testing.T) {
 		g.settle(t)
