@@ -236,6 +236,6 @@ func (a *app) askConsole(ctx context.Context, cmd *cli.Command, q control.Consol
 			return nil
 		}
 	}
-	err := a.daemon().steps(ctx, "/v1/consoles/"+cmd.Name, q, a.stepShower().show)
+	err := a.inSteps(ctx, "/v1/consoles/"+cmd.Name, q)
 	return a.explain(strings.TrimSpace(cmd.Name+" console "+q.Name), err)
 }

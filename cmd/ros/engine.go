@@ -43,7 +43,7 @@ func (c client) engines(ctx context.Context, refresh bool) (out []control.Engine
 
 // engineDo asks for a verb and shows its steps.
 func (a *app) engineDo(ctx context.Context, verb string, ask control.EngineAsk) error {
-	err := a.daemon().steps(ctx, "/v1/engines/"+verb, ask, a.stepShower().show)
+	err := a.inSteps(ctx, "/v1/engines/"+verb, ask)
 	return a.explain(verb+" engine "+ask.Name, err)
 }
 

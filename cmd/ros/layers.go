@@ -54,6 +54,14 @@ func (l *layers) show(e control.ImageEvent) {
 	_, _ = io.WriteString(l.to, b.String())
 }
 
+// text prints a line that is of no layer.
+func (l *layers) text(line string) {
+	if !l.quiet {
+		fmt.Fprintln(l.to, line)
+	}
+	l.lines, l.order = 0, nil // what comes next is drawn below it
+}
+
 // line is one layer: "a0b1c2d3e4f5: Downloading [===>   ]  1.2MB/3.4MB".
 func line(e control.ImageEvent, bar bool) string {
 	text := e.Status

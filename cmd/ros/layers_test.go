@@ -49,6 +49,18 @@ func TestLayersOnATerminal(t *testing.T) {
 	}
 }
 
+func TestTextBetweenLayers(t *testing.T) {
+	var out bytes.Buffer
+	l := &layers{to: &out, terminal: true}
+	l.show(control.ImageEvent{Layer: "aaaa", Status: images.Complete})
+	l.text("box: its image is there")
+	l.show(control.ImageEvent{Layer: "bbbb", Status: images.Complete})
+	const want = "\x1b[2Kaaaa: Pull complete\nbox: its image is there\n\x1b[2Kbbbb: Pull complete\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestQuietLayers(t *testing.T) {
 	var out bytes.Buffer
 	l := &layers{to: &out, terminal: true, quiet: true}

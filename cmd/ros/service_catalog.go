@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"strings"
 
@@ -96,7 +93,7 @@ func (a *app) catalogVerb(name string, verb *cli.Command) *cli.Command {
 			}
 		}
 		ask := control.CatalogNames{Names: names, DryRun: cmd.Bool("dry-run")}
-		err = a.daemon().steps(ctx, "/v1/catalog/"+name, ask, a.stepShower().show)
+		err = a.inSteps(ctx, "/v1/catalog/"+name, ask)
 		if cmd.Bool("ignore-pull-failures") && err != nil && !a.unreachable(err) {
 			fmt.Fprintf(a.stderr, "ros: %v\n", err)
 			return nil
@@ -106,48 +103,13 @@ func (a *app) catalogVerb(name string, verb *cli.Command) *cli.Command {
 	return verb
 }
 
-// steps asks for something that is told step by step.
-func (c client) steps(ctx context.Context, path string, in any, emit func(control.ImageStep)) error {
-	body, err := c.open(ctx, "POST", path, in)
+// inSteps asks for something that rosd tells step by step, and shows the steps.
+func (a *app) inSteps(ctx context.Context, path string, ask any) error {
+	body, err := a.daemon().open(ctx, "POST", path, ask)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
-	for dec := json.NewDecoder(body); ; {
-		var step control.ImageStep
-		switch err := dec.Decode(&step); {
-		case errors.Is(err, io.EOF):
-			return io.ErrUnexpectedEOF // it did not say how it ended
-		case err != nil:
-			return err
-		case step.Error != "":
-			return &refusal{status: 409, message: step.Error}
-		case step.Done:
-			return nil
-		}
-		emit(step)
-	}
-}
-
-// stepShower prints steps: lines as they are, of a pull its begin and end for
-// each layer.
-type stepShower struct {
-	out  io.Writer
-	last map[string]string // layer: what was said about it
-}
-
-func (a *app) stepShower() *stepShower { return &stepShower{out: a.stdout, last: map[string]string{}} }
-
-func (s *stepShower) show(step control.ImageStep) {
-	switch {
-	case step.Text != "":
-		fmt.Fprintln(s.out, step.Text)
-	case step.Step != nil && s.last[step.Step.Layer] != step.Step.Status:
-		s.last[step.Step.Layer] = step.Step.Status
-		if step.Step.Layer == "" {
-			fmt.Fprintln(s.out, step.Step.Status)
-			return
-		}
-		fmt.Fprintf(s.out, "%s: %s\n", step.Step.Layer, step.Step.Status)
-	}
+	_, err = a.follow(body, false)
+	return err
 }

@@ -63,7 +63,7 @@ the file is sound and the image is there.`,
 					return planFaults(plan)
 				}
 			}
-			return a.explain("create services", a.daemon().steps(ctx, "/v1/catalog/pull", control.CatalogNames{Names: names}, a.stepShower().show))
+			return a.explain("create services", a.inSteps(ctx, "/v1/catalog/pull", control.CatalogNames{Names: names}))
 		},
 	}
 }

@@ -141,7 +141,9 @@ func (a *app) follow(in io.Reader, quiet bool) ([]control.Image, error) {
 	var list []control.Image
 	for lines := json.NewDecoder(in); ; {
 		var step control.ImageStep
-		if err := lines.Decode(&step); err != nil {
+		if err := lines.Decode(&step); errors.Is(err, io.EOF) {
+			return list, io.ErrUnexpectedEOF // it did not say how it ended
+		} else if err != nil {
 			return list, err
 		}
 		switch {
@@ -154,7 +156,7 @@ func (a *app) follow(in io.Reader, quiet bool) ([]control.Image, error) {
 		case step.Step != nil:
 			screen.show(*step.Step)
 		case step.Text != "":
-			fmt.Fprintln(a.stdout, step.Text)
+			screen.text(step.Text)
 		}
 	}
 }
