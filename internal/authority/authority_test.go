@@ -62,17 +62,31 @@ func talk(t *testing.T, ca, server, client authority.Pair, host string) error {
 		}
 		return []tls.Certificate{c}
 	}
-	here, there := net.Pipe()
-	defer here.Close()
+	// Not net.Pipe: it holds nothing, so two sides that both write wait for ever.
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
 	answered := make(chan error, 1)
 	go func() {
+		there, err := listener.Accept()
+		if err != nil {
+			answered <- err
+			return
+		}
 		defer there.Close()
 		s := tls.Server(there, &tls.Config{Certificates: pair(server), ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert})
-		_, err := s.Write([]byte("OK"))
+		_, err = s.Write([]byte("OK"))
 		answered <- err
 	}()
+	here, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer here.Close()
 	c := tls.Client(here, &tls.Config{Certificates: pair(client), RootCAs: pool, ServerName: host})
-	_, err := io.ReadFull(c, make([]byte, 2))
+	_, err = io.ReadFull(c, make([]byte, 2))
 	here.Close()
 	if served := <-answered; err == nil {
 		err = served
