@@ -231,7 +231,7 @@ func freshNotes(file configFile, text []byte) []string {
 func (a *app) tellApplied(done string, applied control.ConfigApplied) error {
 	var faults []error
 	var told []string // lines of faults, which are among the warnings too
-	said := 0
+	changed := 0
 	fmt.Fprintln(a.stdout, done)
 	for _, r := range applied.Results {
 		for _, did := range r.Did {
@@ -244,9 +244,9 @@ func (a *app) tellApplied(done string, applied control.ConfigApplied) error {
 			faults = append(faults, fmt.Errorf("cannot apply all of it (%s): %w", r.Applier, errors.New(r.Error)))
 			told = append(told, strings.Split(r.Error, "\n")...)
 		}
-		said += len(r.Did) + len(r.Notes) + len(r.Error)
+		changed += len(r.Did) + len(r.Error)
 	}
-	if said == 0 {
+	if changed == 0 {
 		fmt.Fprintln(a.stdout, "nothing on the machine had to change")
 	}
 	for _, w := range applied.Warnings {

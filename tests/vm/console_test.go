@@ -150,6 +150,20 @@ func otherConsoles(t *testing.T, l lab) {
 			t.Errorf("the console that is not in use is still a service (%v)", err)
 		}
 	})
+	g.step(t, "by-config", func(t *testing.T) {
+		g.sh(t, "sudo ros config set rancher.console "+name)
+		g.logIn(t)
+		g.eventually(t, stepPatience, func() error { return g.shows(t, "ros console current; cat /etc/says", "box-1\none") })
+		g.try(t, "sudo ros config set rancher.force_console_rebuild true", nil) // may end the session
+		g.logIn(t)
+		g.eventually(t, stepPatience, func() error { return g.shows(t, "cat /etc/says; sudo touch /etc/mine; ls /etc/mine", "one\n/etc/mine") })
+		g.try(t, "sudo ros service restart console-box-1", nil)
+		g.logIn(t)
+		g.eventually(t, stepPatience, func() error { return g.shows(t, "cat /etc/says; ls /etc/mine 2>/dev/null; true", "one") })
+		g.try(t, "sudo ros config unset rancher.console rancher.force_console_rebuild", nil)
+		g.logIn(t)
+		g.eventually(t, stepPatience, func() error { return g.shows(t, "ros console current", "default") })
+	})
 }
 
 // consoleState is what must be the same after a switch that was refused.
