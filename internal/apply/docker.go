@@ -138,6 +138,11 @@ func (d *dockerd) network() {
 	if d.c.Bridge != "" {
 		d.options["bridge"] = d.c.Bridge
 	}
+	// https://docs.docker.com/engine/daemon/live-restore/: containers that live on
+	// keep the bridge they are attached to.
+	if d.c.Bridge+d.c.BIP != "" && d.c.LiveRestore {
+		d.outcome.Notes = append(d.outcome.Notes, "containers that run keep docker0 as it is: bip and bridge take effect when docker starts and none runs")
+	}
 }
 
 // logs replaces the built-in limits when another driver is wanted, which would

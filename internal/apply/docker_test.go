@@ -111,6 +111,8 @@ func TestDockerHidesTheCommandLine(t *testing.T) {
 	b.expect(apply.Docker, dockerOf(config.Docker{}), apply.Outcome{}, "")
 }
 
+const keepsBridge = "containers that run keep docker0 as it is: bip and bridge take effect when docker starts and none runs"
+
 func TestDockerRestart(t *testing.T) {
 	yes := true
 	for _, tt := range []struct {
@@ -122,8 +124,8 @@ func TestDockerRestart(t *testing.T) {
 		did       string
 		notes     []string
 	}{
-		{name: "network", docker: config.Docker{BIP: "10.1.0.1/24"}, want: map[string]any{"bip": "10.1.0.1/24"}, did: "bip"},
-		{name: "no bridge", docker: config.Docker{Bridge: "none"}, want: map[string]any{"bridge": "none"}, did: "bridge"},
+		{name: "network", docker: config.Docker{BIP: "10.1.0.1/24"}, want: map[string]any{"bip": "10.1.0.1/24"}, did: "bip", notes: []string{keepsBridge}},
+		{name: "no bridge", docker: config.Docker{Bridge: "none"}, want: map[string]any{"bridge": "none"}, did: "bridge", notes: []string{keepsBridge}},
 		{name: "storage", docker: config.Docker{StorageDriver: "overlay2"}, want: map[string]any{"storage-driver": "overlay2"}, did: "storage-driver"},
 		{name: "limits of the log", docker: config.Docker{LogOpts: map[string]string{"max-size": "1m"}},
 			want: map[string]any{"log-opts": map[string]any{"max-size": "1m", "max-file": "2"}}, did: "log-opts"},
@@ -132,7 +134,7 @@ func TestDockerRestart(t *testing.T) {
 		{name: "group of the machine", docker: config.Docker{Group: "root"}, want: map[string]any{"group": "root"}, did: "group"},
 		{name: "group of logins", docker: config.Docker{Group: "wheel"}, want: map[string]any{"group": "1500"}, did: "group"},
 		{name: "userland proxy", docker: config.Docker{UserlandProxy: &yes, BIP: "10.1.0.1/24"}, want: map[string]any{"bip": "10.1.0.1/24"}, did: "bip",
-			notes: []string{"docker has no proxy for published ports here: the firewall forwards them"}},
+			notes: []string{"docker has no proxy for published ports here: the firewall forwards them", keepsBridge}},
 		{name: "arguments", docker: config.Docker{ExtraArgs: []string{"--label", "a=b c", "--default-ulimit=nofile=1:2", "--log-opt=max-size=2m", "-D"}},
 			want: map[string]any{"log-opts": "(gone)", "debug": "(gone)"}, args: "--label\na=b c\n--default-ulimit=nofile=1:2\n--log-opt=max-size=2m\n-D\n", did: "debug, log-opts, arguments"},
 		{name: "environment", docker: config.Docker{Environment: []string{"A=b c"}}, network: config.Network{HTTPSProxy: "http://p:1"},
@@ -177,6 +179,7 @@ func TestDockerFaults(t *testing.T) {
 		TLS: true, ServerCert: "x",
 	}), apply.Outcome{
 		Did:     []string{"options of dockerd are new: bridge, arguments"},
+		Notes:   []string{keepsBridge},
 		Restart: []string{"docker"},
 	}, `rancher.docker.bip: docker0 has no address when bridge is set: br0
 rancher.docker.storage_driver: docker has no aufs any more; overlay2 and overlayfs are there

@@ -18,7 +18,7 @@ const trialLength = 20 * time.Second
 
 // livePatience is how long a change may take to show; docker starts anew for
 // some of them.
-const livePatience = 45 * time.Second
+const livePatience = 90 * time.Second
 
 // liveCore is how many of the cases make test goes through; all take more than
 // ten minutes.
