@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -75,7 +76,7 @@ func (p program) do(ctx context.Context, args []string, events *osupdate.Events)
 		return nil, err
 	}
 	if v.alone {
-		unlock, err := lock(p.lock, v.name)
+		unlock, err := lock(ctx, p.lock, v.name)
 		if err != nil {
 			return nil, fmt.Errorf("cannot %s: %w", v.name, err)
 		}
@@ -111,12 +112,36 @@ func (p program) options() (json.RawMessage, error) {
 	return text, nil
 }
 
+// settlePatience bounds the wait for settle, which rosd runs once after each
+// boot and which is short. Nobody has asked for it, so nobody is refused for it.
+const settlePatience = 30 * time.Second
+
 // lock takes the lock for the life of this process, or until unlock, and writes
 // down what for. The kernel lets go of it however the process ends.
-func lock(path, why string) (unlock func(), err error) {
+func lock(ctx context.Context, path, why string) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
+	for until := time.Now().Add(settlePatience); ; {
+		unlock, err := tryLock(path, why)
+		var taken *takenError
+		if !errors.As(err, &taken) || !strings.HasPrefix(taken.holder, "settle,") || time.Now().After(until) {
+			return unlock, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// takenError says who has the lock.
+type takenError struct{ holder string }
+
+func (e *takenError) Error() string { return "another is going on (" + e.holder + ")" }
+
+func tryLock(path, why string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, err
@@ -125,7 +150,7 @@ func lock(path, why string) (unlock func(), err error) {
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		holder, _ := io.ReadAll(io.LimitReader(f, 100))
 		f.Close()
-		return nil, fmt.Errorf("another is going on (%s)", strings.TrimSpace(string(holder)))
+		return nil, &takenError{holder: strings.TrimSpace(string(holder))}
 	}
 	if err == nil {
 		err = errors.Join(f.Truncate(0), writeHolder(f, why))

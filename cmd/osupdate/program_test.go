@@ -94,6 +94,34 @@ func TestAlone(t *testing.T) {
 	}
 }
 
+// TestSettleIsWaitedFor: nobody has asked for it, so nobody is refused for it.
+func TestSettleIsWaitedFor(t *testing.T) {
+	p, _ := newProgram(t, "")
+	begun, end := make(chan bool), make(chan bool)
+	p.verbs = []verb{
+		{name: "settle", alone: true, run: func(context.Context, call) (any, error) {
+			close(begun)
+			<-end
+			return nil, nil
+		}},
+		{name: "work", alone: true, run: func(context.Context, call) (any, error) { return nil, nil }},
+	}
+	settled := make(chan int)
+	q := p
+	q.stdout = io.Discard
+	go func() { settled <- q.run(t.Context(), []string{"settle"}) }()
+	<-begun
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if status := p.run(ctx, []string{"work"}); status != 1 {
+		t.Errorf("osupdate work beside settle, with no time to wait = %d, want 1", status)
+	}
+	close(end)
+	if status := p.run(t.Context(), []string{"work"}); status != 0 || <-settled != 0 {
+		t.Errorf("osupdate work after settle = %d, want 0", status)
+	}
+}
+
 // TestNobodyListens: then what is going on ends.
 func TestNobodyListens(t *testing.T) {
 	p, _ := newProgram(t, "")
