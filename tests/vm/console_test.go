@@ -151,7 +151,7 @@ func otherConsoles(t *testing.T, l lab) {
 		}
 	})
 	g.step(t, "by-config", func(t *testing.T) {
-		g.sh(t, "sudo ros config set rancher.console "+name)
+		g.sh(t, "sudo ros config set rancher.console box-1")
 		g.logIn(t)
 		g.eventually(t, stepPatience, func() error { return g.shows(t, "ros console current; cat /etc/says", "box-1\none") })
 		g.try(t, "sudo ros config set rancher.force_console_rebuild true", nil) // may end the session
