@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"net/http"
 	"net/url"
 	"path"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/rosteros/ros/internal/fetch"
 	"github.com/rosteros/ros/internal/yamldoc"
 )
 
@@ -25,26 +23,7 @@ const (
 func Get(ctx context.Context, address string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchBound)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	switch {
-	case resp.StatusCode == http.StatusNotFound:
-		return nil, fmt.Errorf("%s: %w", address, fs.ErrNotExist)
-	case resp.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("%s answers %s", address, resp.Status)
-	}
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxIndex+1))
-	if err == nil && len(text) > maxIndex {
-		err = fmt.Errorf("%s has more than %d bytes", address, maxIndex)
-	}
-	return text, err
+	return fetch.Text(ctx, address, nil)
 }
 
 // IsAddress says whether what an operator gave is an address.
