@@ -156,7 +156,7 @@ func otherConsoles(t *testing.T, l lab) {
 		g.eventually(t, stepPatience, func() error { return g.shows(t, "ros console current; cat /etc/says", "box-1\none") })
 		g.try(t, "sudo ros config set rancher.force_console_rebuild true", nil) // may end the session
 		g.logIn(t)
-		g.eventually(t, stepPatience, func() error { return g.shows(t, "cat /etc/says; sudo touch /etc/mine; ls /etc/mine", "one\n/etc/mine") })
+		g.eventually(t, stepPatience, func() error { return g.shows(t, "cat /etc/says; echo mine | sudo tee /etc/mine", "one\nmine") })
 		g.try(t, "sudo ros service restart console-box-1", nil)
 		g.logIn(t)
 		g.eventually(t, stepPatience, func() error { return g.shows(t, "cat /etc/says; ls /etc/mine 2>/dev/null; true", "one") })
