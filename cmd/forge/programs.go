@@ -21,11 +21,16 @@ type program struct {
 // type: the linker cannot know which of them a template calls.
 const noTrace = "grpcnotrace"
 
+// dockerdWithout are parts of dockerd that nobody can use here: a containerd of
+// its own inside it, where ours is a service beside it, and the storage driver
+// for a file system that the kernel does not have.
+const dockerdWithout = "no_embedded_containerd exclude_graphdriver_zfs"
+
 // theirs are built from other people's modules, each with a go.mod of its own.
 var theirs = []program{
 	{name: "containerd", module: "images/containerd", pkg: "./cmd/containerd", tags: noTrace + " urfave_cli_no_template"},
 	{name: "containerd-shim-runc-v2", module: "images/containerd", pkg: "./cmd/containerd-shim-runc-v2", tags: noTrace},
-	{name: "dockerd", module: "images/docker", pkg: "github.com/moby/moby/v2/cmd/dockerd", tags: "netgo osusergo",
+	{name: "dockerd", module: "images/docker", pkg: "github.com/moby/moby/v2/cmd/dockerd", tags: noTrace + " netgo osusergo " + dockerdWithout,
 		flags: "-X github.com/moby/moby/v2/dockerversion.Version=29.0.0-ros"},
 }
 
