@@ -115,12 +115,9 @@ func (c *consoles) retire(ctx context.Context, was string) {
 	}
 }
 
-// reread makes the services what the files say, with those of some consoles.
+// reread is remake where nobody waits for the answer.
 func (c *consoles) reread(ctx context.Context, names ...string) {
-	c.count(c.configs.config().Rancher.ForceConsoleRebuild, names...)
-	w := servicesWork{files: c.files, supervisor: c.supervisor}
-	w.reread(ctx)
-	if err := errors.Join(w.errs...); err != nil {
+	if _, err := c.remake(ctx, names...); err != nil {
 		c.log.Warn("services that consoles are", "error", err)
 	}
 }

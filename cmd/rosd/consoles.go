@@ -54,6 +54,7 @@ type consoles struct {
 
 	mu      sync.Mutex
 	begun   bool // the config has been read once
+	anew    bool // rancher.force_console_rebuild
 	state   consoleState
 	missing string // why the console that the config names is not in use
 }
@@ -134,21 +135,33 @@ func (c *consoles) file(name string) string {
 }
 
 // count makes the files of some consoles count, beside those of other services.
-func (c *consoles) count(anew bool, names ...string) {
+func (c *consoles) count(names ...string) {
 	var files []string
 	for _, name := range names {
 		if file := c.file(name); file != "" && !slices.Contains(files, file) {
 			files = append(files, file)
 		}
 	}
+	c.mu.Lock()
+	anew := c.anew
+	c.mu.Unlock()
 	c.files.setConsoles(anew, files...)
+}
+
+// rebuild says whether consoles keep nothing from now on, and whether that is new.
+func (c *consoles) rebuild(anew bool) (differs bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	differs, c.anew = c.anew != anew, anew
+	return differs
 }
 
 // applier is the work of rancher.console.
 func (c *consoles) applier() apply.Applier {
 	return func(ctx context.Context, _ *apply.Host, cfg *config.Config) (apply.Outcome, error) {
-		want, anew := cfg.Rancher.Console, cfg.Rancher.ForceConsoleRebuild
-		if c.first(want, anew) {
+		want := cfg.Rancher.Console
+		other := c.rebuild(cfg.Rancher.ForceConsoleRebuild)
+		if c.first(want) {
 			return apply.Outcome{}, nil // services are not running yet
 		}
 		now, next := c.current()
@@ -157,7 +170,10 @@ func (c *consoles) applier() apply.Applier {
 			if next != now {
 				c.set(consoleState{Current: now})
 			}
-			c.count(anew, now)
+			if other {
+				return c.remake(ctx, now)
+			}
+			c.count(now)
 			return apply.Outcome{}, nil
 		case want == next:
 			return apply.Outcome{Notes: []string{"logins are in console " + want + " from the next boot on"}}, nil
@@ -174,6 +190,14 @@ func (c *consoles) applier() apply.Applier {
 	}
 }
 
+// remake makes the services what the files say, with those of some consoles.
+func (c *consoles) remake(ctx context.Context, names ...string) (apply.Outcome, error) {
+	c.count(names...)
+	w := servicesWork{files: c.files, supervisor: c.supervisor}
+	w.reread(ctx)
+	return w.outcome, errors.Join(w.errs...)
+}
+
 // after tells the console in use what an applier has changed in the machine's
 // accounts.
 func (c *consoles) after(do apply.Applier) apply.Applier {
@@ -187,7 +211,7 @@ func (c *consoles) after(do apply.Applier) apply.Applier {
 // first is the first look at a config: when the machine boots, its console is in
 // use from the beginning on. Another rosd of the same boot goes on where the
 // last one was.
-func (c *consoles) first(want string, anew bool) bool {
+func (c *consoles) first(want string) bool {
 	c.mu.Lock()
 	if c.begun {
 		c.mu.Unlock()
@@ -207,7 +231,7 @@ func (c *consoles) first(want string, anew bool) bool {
 		state.Current = console.Default
 	}
 	c.set(state)
-	c.count(anew, state.Current)
+	c.count(state.Current)
 	if want != state.Current && want != state.Next {
 		c.nudge()
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -80,7 +81,7 @@ func newHall(t *testing.T) *hall {
 		},
 		log: s.log0(),
 	})
-	h.consoles.first(console.Default, false)
+	h.consoles.first(console.Default)
 	s.configs.driver.Appliers["console"] = h.consoles.applier()
 	return h
 }
@@ -216,7 +217,7 @@ func TestConsoleEnable(t *testing.T) {
 			os.Remove(filepath.Join(h.dir, consoleNote))
 		}
 		again := newConsoles(&consoles{root: h.dir, kept: h.kept, files: h.station.files, supervisor: h.station.supervisor, log: h.station.log0()})
-		again.first("tar-1", false)
+		again.first("tar-1")
 		if now, _ := again.current(); now != boot.want {
 			t.Errorf("%s: logins are in %s, want %s", boot.name, now, boot.want)
 		}
@@ -263,6 +264,15 @@ func TestConsoleOfTheConfig(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"logins are in console debian"}, results[0].Did); diff != "" {
 		t.Errorf("did (-want +got):\n%s", diff)
+	}
+	for _, anew := range []bool{true, false} {
+		results = set(fmt.Sprintf("rancher: {console: debian, force_console_rebuild: %t}\n", anew))
+		if s := h.station.files.service("console-debian"); s.Persistent == anew {
+			t.Errorf("force_console_rebuild %t while it runs: what is written stays: %t", anew, s.Persistent)
+		}
+		if diff := cmp.Diff([]string{"made anew console-debian"}, results[0].Did); diff != "" {
+			t.Errorf("force_console_rebuild %t did (-want +got):\n%s", anew, diff)
+		}
 	}
 	set("rancher: {console: ubuntu}\n")
 	if !h.consoles.provision(t.Context()) {
