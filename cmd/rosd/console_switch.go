@@ -99,7 +99,7 @@ func (c *consoles) swap(ctx context.Context, name string) error {
 
 // starts waits until a console runs.
 func (c *consoles) starts(ctx context.Context, name string) error {
-	bounded, cancel := context.WithTimeout(ctx, upBound)
+	bounded, cancel := toComeUp(ctx)
 	defer cancel()
 	s, err := c.supervisor.Do(bounded, console.Service(name), supervise.Up, supervise.Options{Wait: true})
 	if err == nil && !s.Up() {

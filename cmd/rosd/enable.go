@@ -304,9 +304,14 @@ func (e *enabler) begin(ctx context.Context, key string, services []string, say 
 	return errors.Join(err, back)
 }
 
+// toComeUp is the time that something new has.
+func toComeUp(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, upBound, fmt.Errorf("not there after %s", upBound))
+}
+
 // await waits until services are where they should be.
 func (e *enabler) await(ctx context.Context, names []string, say sayer) error {
-	ctx, cancel := context.WithTimeout(ctx, upBound)
+	ctx, cancel := toComeUp(ctx)
 	defer cancel()
 	var errs []error
 	for _, name := range names {

@@ -155,7 +155,7 @@ func (e *engines) await(ctx context.Context, want engine.Engine, say sayer) erro
 		text(say, "no engine runs")
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, upBound)
+	ctx, cancel := toComeUp(ctx)
 	defer cancel()
 	s, err := e.supervisor.Do(ctx, engine.Service, supervise.Up, supervise.Options{Wait: true})
 	if err != nil {

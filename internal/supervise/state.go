@@ -1,6 +1,8 @@
 package supervise
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/rosteros/ros/internal/compose"
@@ -48,6 +50,17 @@ type Service struct {
 	// could go on (running, healthy or done). 0: not yet.
 	BootStart float64 `json:"boot_start,omitempty"`
 	BootReady float64 `json:"boot_ready,omitempty"`
+}
+
+// standing says where the service is, and why it is not further.
+func (s Service) standing() string {
+	switch {
+	case len(s.WaitingFor) > 0:
+		return string(s.State) + " for " + strings.Join(s.WaitingFor, ", ")
+	case s.Reason != "":
+		return fmt.Sprintf("%s (%s)", s.State, s.Reason)
+	}
+	return string(s.State)
 }
 
 // Up says whether the service has a process, or is about to have one.

@@ -426,6 +426,22 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
+// Whoever waits, and not long enough, hears what the service waits for.
+func TestWaitIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, dir, newRoom(map[string][]run{"network": {{healthy: time.Hour}}, "web": {{}}}),
+			service("network", checked), service("web", after("network", compose.Healthy)))
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 5*time.Second, errors.New("not there after 5s"))
+		defer cancel()
+		_, err := r.sup.Do(ctx, "web", supervise.Up, supervise.Options{Wait: true})
+		if want := `service "web" is waiting for network to be healthy: not there after 5s`; err == nil || err.Error() != want {
+			t.Errorf("Do(up) error = %v, want %s", err, want)
+		}
+		r.end()
+	})
+}
+
 func TestShutdownIsBounded(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

@@ -121,7 +121,7 @@ func (s *Supervisor) settle(ctx context.Context, name string) (Service, error) {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return v.Service, context.Cause(ctx)
+			return v.Service, fmt.Errorf("service %q is %s: %w", name, v.Service.standing(), context.Cause(ctx))
 		case <-s.ctx.Done():
 			return v.Service, errEnded
 		}
