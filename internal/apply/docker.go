@@ -129,18 +129,32 @@ func list(words []string) []any {
 	return all
 }
 
+// usualAddress is the one that dockerd chooses for docker0.
+const usualAddress = "172.17.0.1/16"
+
+// hadAddress says whether dockerd has been told an address of docker0 in this
+// boot. It keeps what it was told last, in its data too, until it is told
+// another one.
+func (d *dockerd) hadAddress() bool {
+	var given struct{ BIP string }
+	return json.Unmarshal(d.h.text(dockerOptions), &given) == nil && given.BIP != ""
+}
+
 func (d *dockerd) network() {
-	if d.c.Bridge != "" && d.c.BIP != "" {
+	switch {
+	case d.c.Bridge != "" && d.c.BIP != "":
 		d.wrong("bip", "docker0 has no address when bridge is set: %s", d.c.Bridge)
-	} else if d.c.BIP != "" {
+	case d.c.BIP != "":
 		d.options["bip"] = d.c.BIP
+	case d.c.Bridge == "" && d.hadAddress():
+		d.options["bip"] = usualAddress
 	}
 	if d.c.Bridge != "" {
 		d.options["bridge"] = d.c.Bridge
 	}
 	// https://docs.docker.com/engine/daemon/live-restore/: containers that live on
 	// keep the bridge they are attached to.
-	if d.c.Bridge+d.c.BIP != "" && d.c.LiveRestore {
+	if (d.options["bridge"] != nil || d.options["bip"] != nil) && d.c.LiveRestore {
 		d.outcome.Notes = append(d.outcome.Notes, "containers that run keep docker0 as it is: bip and bridge take effect when docker starts and none runs")
 	}
 }

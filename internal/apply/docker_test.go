@@ -166,7 +166,14 @@ func TestDockerRestart(t *testing.T) {
 			if err != "" || !cmp.Equal(o.Did, done) || !cmp.Equal(o.Restart, []string{"docker"}) {
 				t.Errorf("taking it back: %+v, %s", o, err)
 			}
-			b.wantOptions(map[string]any{})
+			back := map[string]any{}
+			if tt.docker.BIP != "" { // dockerd keeps an address until it is told another one
+				back["bip"] = "172.17.0.1/16"
+			}
+			b.wantOptions(back)
+			if o, err := b.apply(apply.Docker, &config.Config{Rancher: config.Rancher{Docker: config.Docker{LiveRestore: true}}}); err != "" || o.Did != nil {
+				t.Errorf("once more: %+v, %s", o, err)
+			}
 		})
 	}
 }
