@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v3"
 	"golang.org/x/sys/unix"
 
+	"github.com/rosteros/ros/internal/blockdev"
 	"github.com/rosteros/ros/internal/console"
 )
 
@@ -37,6 +38,8 @@ type app struct {
 	osupdate   string // the worker, for when there is no rosd
 
 	consoleSocket string // rosd's, for logins
+	engineSocket  string // of the user's engine
+	variables     string // of login shells, as they read them
 	accounts      string // the machine's, while logins go on in another console
 	layersDir     string // of the images of the OS
 
@@ -44,6 +47,8 @@ type app struct {
 	conf        string   // folder of cloud-config.yml
 	oem         string   // config of who delivered the machine
 	kernelLines []string // files with the kernel command line; the first that can be read counts
+
+	devices blockdev.Host
 
 	argv []string // of this run
 }
@@ -61,6 +66,8 @@ func (a *app) run(ctx context.Context, argv []string) int {
 		return a.sudo(ctx, argv)
 	case dockerName:
 		return a.docker(argv)
+	case waitForDockerName:
+		return a.waitForDocker(ctx)
 	}
 	if verb := a.powerVerb(name); verb != nil {
 		root = standalone(verb)
@@ -121,6 +128,8 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 rosd or PID 1 cannot be reached.
 			a.engineVerb(),
 			a.tlsVerb(),
 			a.preloadVerb(),
+			a.envVerb(),
+			a.devVerb(),
 			a.powerVerb("poweroff"),
 			a.powerVerb("reboot"),
 			a.powerVerb("halt"),

@@ -8,7 +8,8 @@
 //
 // There is one file per verb. Called by the name poweroff, reboot, halt or
 // shutdown it is that verb alone; by the name enter it is the shell that leads
-// into another console, and there it is sudo and docker, too.
+// into another console, and there it is sudo and docker, too. By the name
+// wait-for-docker it waits for the user's engine.
 package main
 
 import (
@@ -19,6 +20,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/rosteros/ros/config"
+	"github.com/rosteros/ros/internal/blockdev"
 	"github.com/rosteros/ros/internal/bootlog"
 	"github.com/rosteros/ros/internal/configstore"
 	"github.com/rosteros/ros/internal/console"
@@ -50,9 +52,12 @@ func main() {
 		osupdate:   osupdate.Program,
 
 		consoleSocket: control.ConsoleSocket,
+		engineSocket:  "/var/run/docker.sock",
+		variables:     "/run/ros/login/environment",
 		accounts:      "/" + console.Accounts,
 		layersDir:     console.Layers,
 
+		devices:     blockdev.Local(),
 		homes:       "/home",
 		conf:        configstore.Dir,
 		oem:         config.OEMFile,

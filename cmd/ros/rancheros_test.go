@@ -39,6 +39,8 @@ func TestRancherOSCommandLines(t *testing.T) {
 		rosd.consoles = twoConsoles().consoles
 		a := newApp(t, rosd)
 		a.uid = 0
+		a.environ = os.Environ
+		a.turnInto = func(string, []string, []string) error { return nil }
 		if err := os.MkdirAll(filepath.Join(a.homes, "rancher"), 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -53,7 +53,7 @@ func DockerCLI(layers string) ([]string, error) {
 
 // Commands are the names under which ros is put into a console. sudo is among
 // them where the image has none.
-var Commands = []string{"ros", "docker", "system-docker", "poweroff", "reboot", "halt", "shutdown", "sudo"}
+var Commands = []string{"ros", "docker", "system-docker", "poweroff", "reboot", "halt", "shutdown", "sudo", "wait-for-docker"}
 
 // Service is the name of the service that a console is.
 func Service(name string) string { return "console-" + name }

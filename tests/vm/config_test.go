@@ -153,6 +153,7 @@ func checkCommandLine(t *testing.T, g *guest) {
 	g.prints(t, map[string]string{
 		"cat /proc/sys/vm/swappiness":                          "9",
 		"sudo ros config get rancher.environment.SECRET":       "hidden",
+		"ros env printenv SECRET":                              "hidden",
 		"grep -c hidden /proc/cmdline":                         "0",
 		"docker run --rm busybox grep -c hidden /proc/cmdline": "0",
 	})

@@ -91,7 +91,7 @@ func checkKill(t *testing.T, g *guest, v victim) {
 	if now := g.userContainer(t); now != container {
 		t.Errorf("user container is %s, was %s", now, container)
 	}
-	g.sh(t, "docker exec keep true && docker run --rm busybox true")
+	g.sh(t, "wait-for-docker && docker exec keep true && docker run --rm busybox true")
 	checkContainment(t, g)
 }
 

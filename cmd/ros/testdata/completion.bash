@@ -2,7 +2,7 @@
 
 _ros_tree() {
     case "$1" in
-        "ros") verbs="status boot events config os install service console engine tls preload-images poweroff reboot halt shutdown completion" flags="--version --help -h" values="" names="" ;;
+        "ros") verbs="status boot events config os install service console engine tls preload-images env dev poweroff reboot halt shutdown completion" flags="--version --help -h" values="" names="" ;;
         "ros status") verbs="" flags="--json --help -h" values="" names="" ;;
         "ros boot") verbs="" flags="--svg --json --help -h" values="--svg" names="" ;;
         "ros events") verbs="" flags="--json --help -h" values="" names="" ;;
@@ -72,6 +72,8 @@ _ros_tree() {
         "ros tls") verbs="generate" flags="--help -h" values="" names="" ;;
         "ros tls generate") verbs="" flags="--server -s --hostname -H --dir -d --help -h" values="--hostname -H --dir -d" names="" ;;
         "ros preload-images") verbs="" flags="--help -h" values="" names="" ;;
+        "ros env") verbs="" flags="--help -h" values="" names="" ;;
+        "ros dev") verbs="" flags="--help -h" values="" names="" ;;
         "ros poweroff") verbs="" flags="--force -f --help -h" values="" names="" ;;
         "ros reboot") verbs="" flags="--force -f --help -h" values="" names="" ;;
         "ros halt") verbs="" flags="--force -f --help -h" values="" names="" ;;
