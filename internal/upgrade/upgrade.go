@@ -182,10 +182,10 @@ func (m *Machine) fetch(ctx context.Context, r *release.Release, s slots.Slot, u
 	if err != nil {
 		return e, nil, err
 	}
-	done = func() { _ = os.RemoveAll(dir) }
+	remove := func() { _ = os.RemoveAll(dir) }
 	defer func() {
 		if err != nil {
-			done()
+			remove()
 		}
 	}()
 	e = bootloader.Entry{
@@ -197,7 +197,7 @@ func (m *Machine) fetch(ctx context.Context, r *release.Release, s slots.Slot, u
 			return e, nil, err
 		}
 	}
-	return e, done, nil
+	return e, remove, nil
 }
 
 func (m *Machine) fetchPart(ctx context.Context, r *release.Release, name, path string) (bootloader.File, error) {

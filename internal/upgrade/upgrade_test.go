@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -111,13 +112,19 @@ func newRig(t *testing.T) *rig {
 // release makes a release as a layout on disk and opens it.
 func (r *rig) release(t *testing.T, version string) *release.Release {
 	t.Helper()
+	opened, _ := r.layout(t, version)
+	return opened
+}
+
+func (r *rig) layout(t *testing.T, version string) (*release.Release, string) {
+	t.Helper()
 	layout := releasetest.Layout(t, releasetest.Spec{Version: version, Arch: "amd64", Floor: "v0.9.0", Data: data(version), Key: &r.key})
 	opened, err := release.Open(t.Context(), layout, release.Options{Arch: "amd64", Keys: []signature.PublicKey{r.key.Public("test")}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = opened.Close() })
-	return opened
+	return opened, layout
 }
 
 // data is what is in the OS image of a version.
@@ -245,6 +252,31 @@ func TestRefused(t *testing.T) {
 				t.Errorf("slot A: %v", err)
 			}
 		})
+	}
+}
+
+// TestDamagedOnTheWay: nothing is given up for a kernel that is not the one
+// that was signed, and nothing of it stays.
+func TestDamagedOnTheWay(t *testing.T) {
+	r := newRig(t)
+	v2, layout := r.layout(t, "v2.0.0")
+	kernel := filepath.Join(layout, "blobs/sha256", v2.Manifest.Parts[release.Kernel].Digest.Encoded())
+	for _, tt := range []struct{ content, want string }{
+		{"kernel v2.0.0 AMD64", "cannot upgrade to v2.0.0: cannot get the kernel of release v2.0.0: it is damaged: its digest is sha256:"},
+		{"kernel", "cannot upgrade to v2.0.0: cannot get the kernel of release v2.0.0: "},
+	} {
+		if err := os.WriteFile(kernel, []byte(tt.content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Stage(t.Context(), v2, upgrade.Options{}); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("a kernel %q: %v, want %s", tt.content, err, tt.want)
+		}
+		if diff := cmp.Diff(slots.Boot{Committed: slots.A}, r.boot(t)); diff != "" {
+			t.Errorf("the boot loader has (-want +got):\n%s", diff)
+		}
+		if left, err := os.ReadDir(r.Scratch); err != nil || len(left) > 0 {
+			t.Errorf("there is left: %v, %v", left, err)
+		}
 	}
 }
 
