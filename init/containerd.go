@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rosteros/ros/internal/mounts"
 )
 
 // containerdRoot is the directory of the system containerd. The services of the
@@ -34,6 +36,42 @@ const (
 	earlyEnd    = 10 * time.Second // a run that ended sooner counts
 	earlyEndMax = 3                // so many of them, and the root is to blame
 )
+
+// leastRoom is what containerd needs of the state disk to make the containers of
+// all services: its database, and a layer for each.
+const leastRoom = 16 << 20
+
+// inMemory is for a state disk without room: a machine that is full must let
+// people log in. It puts memory in the place of the root for this boot, and
+// says so; "" if there is room.
+func (c *containerdRoot) inMemory(sys mounts.Syscalls, room func(dir string) (int64, error)) string {
+	free, err := room(filepath.Dir(c.dir))
+	if err != nil {
+		return fmt.Sprintf("cannot tell how much room the state disk has: %v", err)
+	}
+	if free >= leastRoom {
+		return ""
+	}
+	note := fmt.Sprintf("the state disk is full: %d KiB are free; until the machine restarts with more room, the containers of services are in memory, "+
+		"and those of images that were pulled do not run", free>>10)
+	if err := os.MkdirAll(c.dir, 0o711); err != nil {
+		return note + fmt.Sprintf(" (cannot prepare that: %v)", err)
+	}
+	memory := mounts.Mount{Source: "containerd", Target: c.dir, Type: "tmpfs", Flags: unix.MS_NODEV, Data: "mode=0711,size=25%"}
+	if _, err := mounts.All(sys, []mounts.Mount{memory}); err != nil {
+		return note + fmt.Sprintf(" (%v)", err)
+	}
+	return note
+}
+
+// roomOn is how many bytes root may still write to the file system of dir.
+func roomOn(dir string) (int64, error) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return 0, err
+	}
+	return int64(fs.Bfree) * fs.Bsize, nil
+}
 
 // check is called before every start. It returns what it did, for the
 // operator, or "".

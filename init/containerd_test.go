@@ -82,6 +82,46 @@ func newRoot(t *testing.T, db []byte) *containerdRoot {
 	return &containerdRoot{dir: dir, log: quietLog()}
 }
 
+// noMounts notes what is mounted.
+type noMounts struct {
+	mounted []string
+	err     error
+}
+
+func (n *noMounts) Mount(source, target, fstype string, flags uintptr, data string) error {
+	n.mounted = append(n.mounted, fstype+" "+target+" "+data)
+	return n.err
+}
+
+func (n *noMounts) Unmount(string, int) error { return nil }
+
+func TestRootInMemory(t *testing.T) {
+	const full = "the state disk is full: 15 KiB are free; until the machine restarts with more room, the containers of services are in memory, and those of images that were pulled do not run"
+	for _, tt := range []struct {
+		name    string
+		free    int64
+		err     error // of the mount
+		want    string
+		mounted bool
+	}{
+		{name: "room", free: 16 << 20},
+		{name: "none", free: 15 << 10, want: full, mounted: true},
+		{name: "no memory either", free: 15 << 10, err: unix.ENOMEM, want: full + " (cannot mount ", mounted: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := &containerdRoot{dir: filepath.Join(t.TempDir(), "containerd"), log: quietLog()}
+			sys := &noMounts{err: tt.err}
+			note := c.inMemory(sys, func(string) (int64, error) { return tt.free, nil })
+			if !strings.HasPrefix(note, tt.want) || (tt.want == "") != (note == "") {
+				t.Errorf("note %q, want %q", note, tt.want)
+			}
+			if mounted := len(sys.mounted) == 1 && sys.mounted[0] == "tmpfs "+c.dir+" mode=0711,size=25%"; mounted != tt.mounted {
+				t.Errorf("mounted %q", sys.mounted)
+			}
+		})
+	}
+}
+
 func asides(t *testing.T, c *containerdRoot) int {
 	t.Helper()
 	names, err := filepath.Glob(c.dir + ".damaged-*")

@@ -255,6 +255,9 @@ func (m *machine) Status() initctl.Answer {
 
 func startContainerd(m *machine) (string, error) {
 	root := containerdRoot{dir: "/var/lib/rancher/containerd", log: m.log}
+	if note := root.inMemory(mounts.Linux{}, roomOn); note != "" {
+		m.warn(note)
+	}
 	program := program{
 		name: "containerd", argv: []string{"/usr/lib/ros/containerd", "--config", "/usr/share/ros/containerd.toml"},
 		oomScoreAdj: -999,

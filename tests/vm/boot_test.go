@@ -48,6 +48,7 @@ var slow = map[string][]scenario{
 		{"engine", engineSwitch},
 		{"pulled-images", pulledImages},
 		{"console", otherConsoles},
+		{"full-disk", fullDisk},
 		{"power-cut", powerCut},
 		{"power-cuts", powerCuts},
 		{"upgrade-by-itself", automatic},

@@ -76,6 +76,46 @@ func keepState(t *testing.T, l lab, disk string) {
 	})
 }
 
+// fullDisk is a machine whose state disk has not a byte left when it boots. It
+// must let people in, say what is wrong, and be well again when they have made
+// room.
+func fullDisk(t *testing.T, l lab) {
+	cfg := l.direct()
+	cfg.Disks = []string{l.newStateDisk(t)}
+	g := l.startWith(t, cfg, "cidata", map[string]string{
+		"meta-data": "instance-id: full\n", "user-data": "#cloud-config\nhostname: full\nssh_authorized_keys:\n- " + l.key.Authorized + "\n",
+	})
+	g.expect(t, loginPrompt, bootPatience)
+	g.logIn(t)
+	g.settle(t)
+	const isFull = "the state disk is full: "
+	fill := "busybox fallocate -l $(($(stat -f -c %f /opt) * $(stat -f -c %S /opt) - (8 << 20))) /opt/most; cat /dev/zero >/opt/rest"
+	g.step(t, "full", func(t *testing.T) {
+		g.try(t, fmt.Sprintf("sudo sh -c '%s; cat /dev/zero >/home/rest; sync'", fill), nil)
+		if out := g.sh(t, "stat -f -c %f /opt"); out != "0" {
+			t.Fatalf("the disk still has %s blocks", out)
+		}
+		g.allow("no space left on device", "No space left on device")
+		g.reboot(t, "sudo reboot")
+		if warnings := strings.Join(g.status(t).Warnings, "\n"); !strings.Contains(warnings, isFull) {
+			t.Errorf("ros status does not warn of a full disk: %s", warnings)
+		}
+		g.eventually(t, stepPatience, func() error { return g.shows(t, "hostname; sudo id -u", "full\n0") })
+		g.sh(t, "sudo ros config get hostname")
+		g.sh(t, "sudo rm /opt/most /opt/rest /home/rest")
+	})
+	g.step(t, "room-again", func(t *testing.T) {
+		g.reboot(t, "sudo reboot")
+		g.settle(t)
+		if warnings := strings.Join(g.status(t).Warnings, "\n"); strings.Contains(warnings, isFull) {
+			t.Errorf("ros status still warns: %s", warnings)
+		}
+		g.importBusybox(t)
+		g.sh(t, "docker run --rm busybox true")
+	})
+	g.powerOff(t)
+}
+
 // reboot runs a command that ends in a reboot and logs in again when the
 // machine is back.
 func (g *guest) reboot(t *testing.T, command string) {

@@ -56,6 +56,7 @@
 //	amd64/broken-bios, -uefi    all twelve broken releases
 //	amd64/power-cuts            the plug is pulled during upgrades, restarts, commits and config writes,
 //	                            each time from a snapshot ($ROS_CUTS); docs/reliability.md has the counts
+//	amd64/full-disk             a boot with not a byte left on the state disk: people can log in and make room
 //	amd64/power-cut             the plug is pulled while the state disk is written to
 //	amd64/reboots               five reboots in a row
 //	amd64/grub-uefi             what amd64/grub-bios does, under UEFI; arm64/grub-uefi too
