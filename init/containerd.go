@@ -38,8 +38,9 @@ const (
 )
 
 // leastRoom is what containerd needs of the state disk to make the containers of
-// all services: its database, and a layer for each.
-const leastRoom = 16 << 20
+// all services, its database and a layer for each, beside the 16 MiB that ext4
+// counts as free and gives to nobody (s_resv_clusters in fs/ext4/super.c).
+const leastRoom = 32 << 20
 
 // inMemory is for a state disk without room: a machine that is full must let
 // people log in. It puts memory in the place of the root for this boot, and
@@ -52,8 +53,8 @@ func (c *containerdRoot) inMemory(sys mounts.Syscalls, room func(dir string) (in
 	if free >= leastRoom {
 		return ""
 	}
-	note := fmt.Sprintf("the state disk is full: %d KiB are free; until the machine restarts with more room, the containers of services are in memory, "+
-		"and those of images that were pulled do not run", free>>10)
+	note := "the state disk is full: until the machine restarts with more room, the containers of services are in memory, " +
+		"and those of images that were pulled do not run"
 	if err := os.MkdirAll(c.dir, 0o711); err != nil {
 		return note + fmt.Sprintf(" (cannot prepare that: %v)", err)
 	}

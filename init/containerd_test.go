@@ -96,7 +96,7 @@ func (n *noMounts) Mount(source, target, fstype string, flags uintptr, data stri
 func (n *noMounts) Unmount(string, int) error { return nil }
 
 func TestRootInMemory(t *testing.T) {
-	const full = "the state disk is full: 15 KiB are free; until the machine restarts with more room, the containers of services are in memory, and those of images that were pulled do not run"
+	const full = "the state disk is full: until the machine restarts with more room, the containers of services are in memory, and those of images that were pulled do not run"
 	for _, tt := range []struct {
 		name    string
 		free    int64
@@ -104,8 +104,8 @@ func TestRootInMemory(t *testing.T) {
 		want    string
 		mounted bool
 	}{
-		{name: "room", free: 16 << 20},
-		{name: "none", free: 15 << 10, want: full, mounted: true},
+		{name: "room", free: 32 << 20},
+		{name: "none", free: 17 << 20, want: full, mounted: true},
 		{name: "no memory either", free: 15 << 10, err: unix.ENOMEM, want: full + " (cannot mount ", mounted: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
