@@ -127,7 +127,7 @@ func applySysctls(dir string, r io.Reader) (count int, err error) {
 			faults = append(faults, fmt.Errorf("sysctl line %d: %q is not a sysctl", n, key))
 			continue
 		}
-		err := os.WriteFile(filepath.Join(dir, file), []byte(value), 0) // never makes one: proc does not allow it
+		err := os.WriteFile(filepath.Join(dir, file), []byte(value+"\n"), 0) // never makes one: proc does not allow it
 		switch {
 		case err == nil:
 			count++

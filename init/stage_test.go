@@ -257,7 +257,7 @@ no.value
 	if count != 1 || errText(err) != want {
 		t.Errorf("applySysctls = %d, %q, want %q", count, errText(err), want)
 	}
-	if text, _ := os.ReadFile(file); string(text) != "1" {
+	if text, _ := os.ReadFile(file); string(text) != "1\n" {
 		t.Errorf("ip_forward = %q", text)
 	}
 }

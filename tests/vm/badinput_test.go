@@ -317,14 +317,20 @@ var provoked = []string{`EXT4-fs \(vda\)`, `(?i)warning:.*state`}
 // reason, that it works, and that the boot did not go on.
 func (g *guest) expectRescue(t *testing.T, reason ...string) {
 	t.Helper()
+	g.expectRescueSince(t, 0, reason...)
+}
+
+// expectRescueSince is expectRescue on a machine that has booted before.
+func (g *guest) expectRescueSince(t *testing.T, from qemu.Mark, reason ...string) {
+	t.Helper()
 	if got := g.expect(t, regexp.MustCompile(`^--- rescue ---$|login:`), bootPatience); loginPrompt.MatchString(got) {
-		t.Fatalf("the boot went on to a login prompt:\n%s", g.Console.Since(0))
+		t.Fatalf("the boot went on to a login prompt:\n%s", g.Console.Since(from))
 	}
 	ctx, cancel := g.within(stepPatience)
 	defer cancel()
 	// The line behind it shows that the reason is there in full.
 	g.expect(t, regexp.MustCompile(`^This is a shell`), stepPatience)
-	why := regexp.MustCompile(`(?m)^phase .*`).FindString(g.Console.Since(0))
+	why := regexp.MustCompile(`(?m)^phase .*`).FindString(g.Console.Since(from))
 	for _, word := range reason {
 		if !strings.Contains(why, word) {
 			t.Errorf("the rescue shell does not name %q as the reason: %s", word, why)
@@ -340,7 +346,7 @@ func (g *guest) expectRescue(t *testing.T, reason ...string) {
 		t.Errorf("the rescue shell does not work: %q, exit code %d, %v", out, code, err)
 	}
 	time.Sleep(3 * time.Second) // a boot that went on would show by now
-	if console := g.Console.Since(0); loginPrompt.MatchString(console) {
+	if console := g.Console.Since(from); loginPrompt.MatchString(console) {
 		t.Errorf("the boot went on to a login prompt:\n%s", console)
 	}
 }

@@ -91,12 +91,14 @@ func (g *guest) checkStopped(t *testing.T, ref string) {
 func (g *guest) checkRescueSlots(t *testing.T) {
 	g.Console.Skip()
 	g.hangUpAfter(t, "sudo reboot")
+	g.expect(t, regexp.MustCompile(`reboot: Restarting system`), stepPatience)
+	from := g.Console.Mark()
 	g.expect(t, regexp.MustCompile(`\(rescue shell\)`), bootPatience)
 	// It is the fifth: current, previous, both with the default config, rescue.
 	if err := g.Console.Send(strings.Repeat("\x1b[B", 4) + "\r"); err != nil {
 		t.Fatal(err)
 	}
-	g.expectRescue(t, "phase rescue")
+	g.expectRescueSince(t, from, "phase rescue")
 	if out := g.typed(t, "ros os status", 0); !strings.Contains(out, "v9.0.1") {
 		t.Errorf("ros os status: %s", out)
 	}
