@@ -202,7 +202,7 @@ func checkShop(t *testing.T, g *guest) {
 // checkRefused enables what cannot be, and looks that nothing has changed.
 func checkRefused(t *testing.T, g *guest, s *site) {
 	state := func() string {
-		return g.sh(t, "ros service list; docker ps -aq; docker network ls -q; docker volume ls -q; sudo cat /var/lib/rancher/conf/cloud-config.yml 2>/dev/null; sudo ls /var/lib/rancher/enabled 2>/dev/null; true")
+		return g.sh(t, "ros service list; docker ps -aq; docker network ls -q; docker volume ls -q; sudo grep -vx '#cloud-config' /var/lib/rancher/conf/cloud-config.yml 2>/dev/null; sudo ls /var/lib/rancher/enabled 2>/dev/null; true")
 	}
 	before := state()
 	for name, tt := range map[string]struct{ file, want string }{
@@ -236,6 +236,13 @@ func engineCrash(t *testing.T, g *guest) {
 		t.Fatal(err)
 	}
 	g.sh(t, "sudo ros service kill docker")
+	g.eventually(t, stepPatience, func() error {
+		now, err := g.services(t)
+		if pid := now["docker"].Pid; err == nil && (pid == 0 || pid == before["docker"].Pid) {
+			err = fmt.Errorf("docker has pid %d, was %d when it was killed", pid, before["docker"].Pid)
+		}
+		return err
+	})
 	g.settle(t)
 	after, err := g.services(t)
 	if err != nil {
