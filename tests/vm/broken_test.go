@@ -90,8 +90,12 @@ var brokenReleases = []brokenRelease{
 			"usr/lib/ros/os-services/filler.yml": service("filler", `[CMD, /usr/bin/fill-disk]`,
 				"    volumes: [/var/lib/rancher/filler:/fill]\n"),
 		}},
-		reason: regexp.MustCompile(`^service filler: required service filler is |^state disk: `),
-		after:  func(t *testing.T, g *guest) { g.sh(t, "sudo rm -rf /var/lib/rancher/filler") },
+		// Whichever service needs room first.
+		reason: regexp.MustCompile(`^service filler: required service filler is |^service .*no space left on device|^state disk: `),
+		after: func(t *testing.T, g *guest) {
+			g.sh(t, "sudo rm -rf /var/lib/rancher/filler")
+			g.reboot(t, "sudo reboot") // for the services that had no room to start
+		},
 	},
 	{
 		name: "reboots-itself",
