@@ -10,11 +10,20 @@ import (
 const consolesDir = "/var/lib/rancher/consoles"
 
 // setConsoles says which consoles' files count beside the others, from the next
-// reading on, and whether what is written in them is lost with them.
-func (f *serviceFiles) setConsoles(anew bool, files ...string) {
+// reading on.
+func (f *serviceFiles) setConsoles(files ...string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.extra, f.anew = files, anew
+	f.extra = files
+}
+
+// setAnew says whether what is written in consoles is lost with them, from the
+// next reading on, and tells whether that differs.
+func (f *serviceFiles) setAnew(anew bool) (differs bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	differs, f.anew = f.anew != anew, anew
+	return differs
 }
 
 func (f *serviceFiles) hasConsole() bool {

@@ -54,7 +54,6 @@ type consoles struct {
 
 	mu      sync.Mutex
 	begun   bool // the config has been read once
-	anew    bool // rancher.force_console_rebuild
 	state   consoleState
 	missing string // why the console that the config names is not in use
 }
@@ -142,25 +141,14 @@ func (c *consoles) count(names ...string) {
 			files = append(files, file)
 		}
 	}
-	c.mu.Lock()
-	anew := c.anew
-	c.mu.Unlock()
-	c.files.setConsoles(anew, files...)
-}
-
-// rebuild says whether consoles keep nothing from now on, and whether that is new.
-func (c *consoles) rebuild(anew bool) (differs bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	differs, c.anew = c.anew != anew, anew
-	return differs
+	c.files.setConsoles(files...)
 }
 
 // applier is the work of rancher.console.
 func (c *consoles) applier() apply.Applier {
 	return func(ctx context.Context, _ *apply.Host, cfg *config.Config) (apply.Outcome, error) {
 		want := cfg.Rancher.Console
-		other := c.rebuild(cfg.Rancher.ForceConsoleRebuild)
+		other := c.files.setAnew(cfg.Rancher.ForceConsoleRebuild)
 		if c.first(want) {
 			return apply.Outcome{}, nil // services are not running yet
 		}
