@@ -65,7 +65,8 @@ func (c *containerdRoot) inMemory(sys mounts.Syscalls, room func(dir string) (in
 	return note
 }
 
-// roomOn is how many bytes root may still write to the file system of dir.
+// roomOn is how many bytes of the file system of dir are free, also those that
+// only root may have.
 func roomOn(dir string) (int64, error) {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil {

@@ -32,7 +32,7 @@ func (a *app) dev(spec string) error {
 		_, err = fmt.Fprintln(a.stdout, d.Path)
 		return err
 	case a.uid != 0 && strings.Contains(spec, "="):
-		return &fault{err: err, try: "sudo ros dev " + spec, code: exitFailed}
+		return &fault{err: err, try: "sudo " + typed(a.argv), code: exitFailed}
 	}
 	return &fault{err: err, try: "lsblk -f", code: exitFailed}
 }
