@@ -228,6 +228,18 @@ func checkRefused(t *testing.T, g *guest, s *site) {
 	}
 }
 
+// another waits until a service has another process than the one that was killed.
+func (g *guest) another(t *testing.T, name string, killed int) {
+	t.Helper()
+	g.eventually(t, stepPatience, func() error {
+		now, err := g.services(t)
+		if pid := now[name].Pid; err == nil && (pid == 0 || pid == killed) {
+			err = fmt.Errorf("%s has pid %d, was %d when it was killed", name, pid, killed)
+		}
+		return err
+	})
+}
+
 // engineCrash kills dockerd alone, which must change nothing, and then dockerd
 // with every container.
 func engineCrash(t *testing.T, g *guest) {
@@ -236,13 +248,7 @@ func engineCrash(t *testing.T, g *guest) {
 		t.Fatal(err)
 	}
 	g.sh(t, "sudo ros service kill docker")
-	g.eventually(t, stepPatience, func() error {
-		now, err := g.services(t)
-		if pid := now["docker"].Pid; err == nil && (pid == 0 || pid == before["docker"].Pid) {
-			err = fmt.Errorf("docker has pid %d, was %d when it was killed", pid, before["docker"].Pid)
-		}
-		return err
-	})
+	g.another(t, "docker", before["docker"].Pid)
 	g.settle(t)
 	after, err := g.services(t)
 	if err != nil {
@@ -254,13 +260,7 @@ func engineCrash(t *testing.T, g *guest) {
 		}
 	}
 	g.sh(t, "sudo ros service kill docker && sudo sh -c 'echo 1 > /proc/1/root/sys/fs/cgroup/docker/cgroup.kill'")
-	g.eventually(t, stepPatience, func() error {
-		now, err := g.services(t)
-		if err == nil && now["db"].Pid == before["db"].Pid {
-			err = fmt.Errorf("db still has pid %d", now["db"].Pid)
-		}
-		return err
-	})
+	g.another(t, "db", before["db"].Pid)
 	g.settle(t)
 	inOrder(t, g)
 	checkShop(t, g)
