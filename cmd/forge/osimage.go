@@ -150,7 +150,30 @@ func (f *forge) assemble(tree string, parts []osPart) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(tree, release.RunningFile), append(text, '\n'), 0o644)
+	if err := os.WriteFile(filepath.Join(tree, release.RunningFile), append(text, '\n'), 0o644); err != nil {
+		return err
+	}
+	return nameVersion(filepath.Join(tree, "usr/lib/os-release"), r.Version)
+}
+
+// nameVersion adds the version to an os-release(5), for the programs that look
+// there: docker info, agents that report what runs where. The services have the
+// name alone, since an image that had the version would be another one in every
+// release; those where somebody looks mount this file.
+func nameVersion(file, version string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	named := strings.Replace(string(text), "PRETTY_NAME=\"Roster\"", fmt.Sprintf("PRETTY_NAME=\"Roster %s\"", version), 1)
+	if named == string(text) {
+		return fmt.Errorf("%s has no PRETTY_NAME=\"Roster\"", file)
+	}
+	// The tree is made of hard links: the file of the layer stays what it is.
+	if err := os.Remove(file); err != nil {
+		return err
+	}
+	return os.WriteFile(file, fmt.Appendf([]byte(named), "VERSION=\"%s\"\nVERSION_ID=%s\n", version, strings.TrimPrefix(version, "v")), 0o644)
 }
 
 // writeKeys puts the public keys into the tree, as files of root whoever made

@@ -77,14 +77,16 @@ func TestEphemeral(t *testing.T) {
 	}
 }
 
-// The list of volumes begins with that of the default console.
+// The list of volumes begins with that of the default console, except that what
+// an image says it is stays what it is.
 func TestVolumesAreThoseOfTheDefaultConsole(t *testing.T) {
 	services, faults := compose.Load("../../os-services/console.yml")
 	if len(faults) > 0 {
 		t.Fatal(faults)
 	}
 	ours, _ := compose.Parse("x.yml", console.File("x", "x", "x", compose.Service{}), nil)
-	if diff := cmp.Diff(services[0].Mounts, ours[0].Mounts[:len(services[0].Mounts)]); diff != "" {
+	want := slices.DeleteFunc(services[0].Mounts, func(m compose.Mount) bool { return m.Target == "/usr/lib/os-release" })
+	if diff := cmp.Diff(want, ours[0].Mounts[:len(want)]); diff != "" {
 		t.Errorf("volumes (-default +others):\n%s", diff)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/rosteros/ros/internal/compose"
 )
 
-// volumes are those of os-services/console.yml and ours.
+// volumes are those of os-services/console.yml, without its os-release, and ours.
 var volumes = []string{
 	"/run:/run:rshared",
 	"/home:/home:rshared",
