@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	oci "github.com/rosteros/ros/tests/registry"
+	"github.com/rosteros/ros/tests/vm/qemu"
 )
 
 // consoleConfig has somebody who is not in any group of ours.
@@ -28,7 +29,7 @@ rancher:
 // consoleImage is an image with a busybox and nothing of ours.
 func (g *guest) consoleImage(t *testing.T, says string) oci.Image {
 	image := g.shellImage(t, says)
-	for _, name := range []string{"id", "wc", "ls", "tee", "tr", "sort", "xargs", "hostname", "test", "pwd", "sync", "dmesg"} {
+	for _, name := range []string{"id", "wc", "ls", "tee", "tr", "sort", "xargs", "hostname", "test", "pwd", "sync", "dmesg", "stty", "tty", "sleep"} {
 		image.Layers[0]["bin/"+name] = "->busybox"
 	}
 	image.Layers[0]["tmp/"] = ""
@@ -195,6 +196,7 @@ func (g *guest) inConsole(t *testing.T, says, name string) {
 	if out := g.feed(t, "wc -c", strings.NewReader(strings.Repeat("x", 300_000))); out != "300000" {
 		t.Errorf("of 300000 bytes %s arrived", out)
 	}
+	g.onTerminal(t, says)
 	ctx, cancel := g.within(stepPatience)
 	defer cancel()
 	client, err := g.SSH(ctx, "alice", g.lab.key)
@@ -205,5 +207,35 @@ func (g *guest) inConsole(t *testing.T, says, name string) {
 	r, err := client.Run(ctx, "cat /etc/says; id -un; sudo id -u", nil)
 	if err != nil || r.Stdout != says+"\nalice\n" || !strings.Contains(r.Stderr, "sudo: alice is not allowed to") {
 		t.Errorf("alice: %v %q %q", err, r.Stdout, r.Stderr)
+	}
+}
+
+// onTerminal is a session of a person: a shell that has a terminal of its own,
+// with the size of the person's, on which Ctrl-C ends what runs and not the shell.
+func (g *guest) onTerminal(t *testing.T, says string) {
+	t.Helper()
+	ctx, cancel := g.within(stepPatience)
+	defer cancel()
+	client, err := g.SSH(ctx, "rancher", g.lab.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	out, err := client.Terminal(ctx, []qemu.Typed{
+		{Text: "stty size; echo \"terminal $TERM of $(cat /etc/says)\"; tty; (echo be''gun; sleep 987654)\n"},
+		{After: "begun", Text: "\x03"},
+		{Text: "echo still he''re\n"},
+		{After: "still here", Text: "exit\n"},
+	})
+	if err != nil {
+		t.Errorf("a session on a terminal: %v\n%s", err, out)
+	}
+	for _, want := range []string{"33 99", "terminal vt220 of " + says, "/dev/pts/", "still here"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("a session on a terminal does not show %q:\n%s", want, out)
+		}
+	}
+	if home, err := client.SFTPHome(); err != nil || home != "/home/rancher" {
+		t.Errorf("sftp is in %q: %v", home, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -130,4 +131,96 @@ func (c *Client) Run(ctx context.Context, command string, stdin io.Reader) (Resu
 		return result, fmt.Errorf("cannot run %q: %w", command, err)
 	}
 	return result, nil
+}
+
+// Typed is what somebody types on a terminal once it shows After.
+type Typed struct{ After, Text string }
+
+// Terminal opens a login shell on a terminal of 33 lines and 99 columns, types,
+// and returns all that was shown when the shell has ended.
+func (c *Client) Terminal(ctx context.Context, dialog []Typed) (string, error) {
+	session, err := c.conn.NewSession()
+	if err != nil {
+		return "", err
+	}
+	defer session.Close()
+	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
+	defer stop()
+	if err := session.RequestPty("vt220", 33, 99, ssh.TerminalModes{}); err != nil {
+		return "", err
+	}
+	in, err := session.StdinPipe()
+	if err != nil {
+		return "", err
+	}
+	out, err := session.StdoutPipe()
+	if err != nil {
+		return "", err
+	}
+	if err := session.Shell(); err != nil {
+		return "", err
+	}
+	var shown []byte
+	from, piece := 0, make([]byte, 4096)
+	for {
+		for len(dialog) > 0 && bytes.Contains(shown[from:], []byte(dialog[0].After)) {
+			from = len(shown)
+			if _, err := io.WriteString(in, dialog[0].Text); err != nil {
+				return string(shown), err
+			}
+			dialog = dialog[1:]
+		}
+		n, err := out.Read(piece)
+		shown = append(shown, piece[:n]...)
+		if err == io.EOF && len(dialog) == 0 {
+			return string(shown), session.Wait()
+		}
+		if err != nil {
+			return string(shown), fmt.Errorf("waiting for %d lines to be typed: %w", len(dialog), err)
+		}
+	}
+}
+
+// SFTPHome asks the machine's sftp which folder "." is
+// (draft-ietf-secsh-filexfer-02, sections 4 and 6.11).
+func (c *Client) SFTPHome() (string, error) {
+	session, err := c.conn.NewSession()
+	if err != nil {
+		return "", err
+	}
+	defer session.Close()
+	in, err := session.StdinPipe()
+	if err != nil {
+		return "", err
+	}
+	out, err := session.StdoutPipe()
+	if err != nil {
+		return "", err
+	}
+	if err := session.RequestSubsystem("sftp"); err != nil {
+		return "", err
+	}
+	const initialise, realpath, name = 1, 16, 104
+	for _, packet := range []string{
+		"\x00\x00\x00\x05" + string(rune(initialise)) + "\x00\x00\x00\x03",
+		"\x00\x00\x00\x0a" + string(rune(realpath)) + "\x00\x00\x00\x01" + "\x00\x00\x00\x01.",
+	} {
+		if _, err := io.WriteString(in, packet); err != nil {
+			return "", err
+		}
+		var length [4]byte
+		if _, err := io.ReadFull(out, length[:]); err != nil {
+			return "", err
+		}
+		answer := make([]byte, binary.BigEndian.Uint32(length[:])&0xffff)
+		if _, err := io.ReadFull(out, answer); err != nil {
+			return "", err
+		}
+		// After its kind: the request, how many names (one), the length of the name, the name.
+		if len(answer) > 13 && answer[0] == name {
+			size := binary.BigEndian.Uint32(answer[9:13])
+			return string(answer[13:min(13+int(size), len(answer))]), nil
+		}
+	}
+	return "", errors.New("sftp tells no name")
 }
