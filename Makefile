@@ -10,6 +10,7 @@ DENSE   ?=
 KEYS    ?= keys
 RELEASE_ARCHES ?= amd64 arm64
 export ARCH FLAVOUR KEYS
+export PATH := $(PATH):/usr/local/go/bin
 export ROS_BUILD ?= build
 
 out    := $(ROS_BUILD)/$(ARCH)$(if $(filter-out vm,$(FLAVOUR)),-$(FLAVOUR))
@@ -98,6 +99,7 @@ tools:
 	@scripts/tools.sh
 
 root: tools
+	@mkdir -p $(ROS_BUILD) # before sudo does: programs are built without it
 	@$(sudo) scripts/build-root.sh $(ROS_BUILD)/root
 
 forge: tools

@@ -11,6 +11,7 @@ need() { # need PROGRAM-OR-FILE PACKAGE
 	esac || missing="$missing $2"
 }
 need git git
+need go golang-go
 need mmdebstrap mmdebstrap
 need dpkg-deb dpkg
 need /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
@@ -23,15 +24,18 @@ need mkfs.vfat dosfstools
 need mcopy mtools
 need mke2fs e2fsprogs
 
-if ! command -v go >/dev/null 2>&1; then
-	echo "tools: Go is missing. Install Go 1.26 or newer from go.dev, then run make again." >&2
+if [ -n "$missing" ]; then
+	echo "installing on this machine:$missing"
+	sudo=
+	[ "$(id -u)" = 0 ] || sudo=sudo
+	$sudo apt-get update -qq
+	# shellcheck disable=SC2086 # a list of words
+	DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+
+# Since 1.21 Go fetches the release that go.mod names by itself
+# (https://go.dev/doc/toolchain); that of Debian 12 is older.
+if ! go version >/dev/null 2>&1; then
+	echo "tools: Go cannot build this tree: $(go version 2>&1 | tail -n 1). Install Go 1.26 or newer from go.dev, then run make again." >&2
 	exit 1
 fi
-[ -n "$missing" ] || exit 0
-
-echo "installing on this machine:$missing"
-sudo=
-[ "$(id -u)" = 0 ] || sudo=sudo
-$sudo apt-get update -qq
-# shellcheck disable=SC2086 # a list of words
-DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null
