@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -21,7 +20,7 @@ func (a *app) consoleVerb() *cli.Command {
 		Category: "Services",
 		Description: `The console is what an operator logs in to: default, which is part of the OS,
 or a container of any image. Engines and user containers are not in it: a
-switch does not touch them. /home, /opt, /mnt, /media, /var/log and
+switch does not touch them. /home, /opt, /mnt, /media, /tmp, /var/log and
 /var/lib/rancher are the machine's in every console.`,
 		Metadata: examples("ros console list", "sudo ros console switch debian", "sudo ros console switch -f alpine:3.22"),
 		Commands: []*cli.Command{
@@ -211,12 +210,9 @@ func (a *app) changeConsole(ctx context.Context, cmd *cli.Command, question func
 	if cmd.Args().Len() != 1 {
 		return usage(cmd.FullName()+" debian", "cannot %s the console: name one", cmd.Name)
 	}
-	name := cmd.Args().First()
-	if strings.HasPrefix(name, ".") { // as the shell sees it; rosd lives elsewhere
-		var err error
-		if name, err = filepath.Abs(name); err != nil {
-			return err
-		}
+	name, err := fileOrName(cmd.Args().First())
+	if err != nil {
+		return err
 	}
 	return a.askConsole(ctx, cmd, control.ConsoleName{Name: name, NoPull: cmd.Bool("no-pull")}, question)
 }

@@ -2,22 +2,11 @@ package main
 
 import (
 	"context"
-	"path/filepath"
-	"strings"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/rosteros/ros/internal/control"
 )
-
-// fileOrName is a word that may name a file: rosd lives elsewhere, so that is
-// told as a path from the root.
-func fileOrName(word string) (string, error) {
-	if strings.HasPrefix(word, "./") || strings.HasPrefix(word, "../") {
-		return filepath.Abs(word)
-	}
-	return word, nil
-}
 
 func noPullFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "no-pull", Usage: "take no image that is not on the machine", Local: true}

@@ -95,7 +95,9 @@ func upgradeOptions(cmd *cli.Command) (osupdate.Upgrade, error) {
 	if o.Stage && (o.Kexec || o.Append != "") {
 		return o, usage(cmd.FullName()+" --help", "cannot use --stage with --kexec or --append: nothing is started")
 	}
-	return o, nil
+	var err error
+	o.Release, err = fileOrName(o.Release)
+	return o, err
 }
 
 // agreed says what would be done and asks. It is false too when there is

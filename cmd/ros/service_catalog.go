@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -85,11 +84,9 @@ func (a *app) catalogVerb(name string, verb *cli.Command) *cli.Command {
 		if err := a.needRoot(name + " services"); err != nil {
 			return err
 		}
-		for i, what := range names { // a file is named as the shell sees it, rosd lives elsewhere
-			if strings.HasPrefix(what, ".") {
-				if names[i], err = filepath.Abs(what); err != nil {
-					return err
-				}
+		for i, what := range names {
+			if names[i], err = fileOrName(what); err != nil {
+				return err
 			}
 		}
 		ask := control.CatalogNames{Names: names, DryRun: cmd.Bool("dry-run")}

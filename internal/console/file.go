@@ -18,6 +18,7 @@ var volumes = []string{
 	"/opt:/opt:rshared",
 	"/mnt:/mnt:rshared",
 	"/media:/media:rshared",
+	"/tmp:/tmp:rshared",
 	"/var/log:/var/log",
 	"/var/lib/rancher:/var/lib/rancher",
 	"/usr/lib/modules:/usr/lib/modules:ro",
