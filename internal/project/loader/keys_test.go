@@ -238,17 +238,18 @@ func examples(t *testing.T) map[string]string {
 
 // lookup is the example for a key, as a whole file.
 func lookup(examples map[string]string, key string) ([]byte, bool) {
-	for at := key; ; {
-		text, ok := examples[at]
-		if ok {
-			return whole(at, text), true
-		}
-		i := strings.LastIndexByte(at, '.')
-		if i < 0 {
-			return nil, false
-		}
-		at = at[:i]
+	if text, ok := examples[key]; ok {
+		return whole(key, text), true
 	}
+	for _, suffix := range []string{".*", ""} {
+		for at := key; strings.Contains(at, "."); {
+			at = at[:strings.LastIndexByte(at, '.')]
+			if text, ok := examples[at+suffix]; ok {
+				return whole(at, text), true
+			}
+		}
+	}
+	return nil, false
 }
 
 func whole(key, text string) []byte {
