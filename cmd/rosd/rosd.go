@@ -47,6 +47,7 @@ const (
 	volumesDir        = "/var/lib/rancher/volumes"
 	oemWait           = 3 * time.Second
 	applyBound        = 30 * time.Second // for one applier
+	servicesBound     = 10 * time.Minute // services that are no more stop one after the other, each within its stop_grace_period
 	initctlTimeout    = 5 * time.Second
 )
 
@@ -137,6 +138,7 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 		},
 		Appliers: appliers(files, services, choice.applier(files, halt.halt), logins, level, func(ctx context.Context, timeout time.Duration) error { return tellInit(ctx, timeout, 0) }),
 		Bound:    applyBound,
+		Longer:   map[string]time.Duration{"services": servicesBound},
 	}
 	results := configs.start(ctx)
 

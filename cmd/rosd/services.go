@@ -192,11 +192,11 @@ type servicesWork struct {
 
 // reread reads the files and makes what runs what they say now.
 func (w *servicesWork) reread(ctx context.Context) {
-	before := w.files.hashes()
+	before, order := w.files.hashes(), w.files.stopOrder()
 	w.files.reloading.Lock()
 	w.files.read(false)
 	now := w.files.hashes()
-	for _, name := range slices.Sorted(maps.Keys(before)) {
+	for _, name := range order {
 		if _, still := now[name]; !still {
 			w.down(ctx, name)
 		}
@@ -279,6 +279,14 @@ func (f *serviceFiles) hashes() map[string]string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return hashes(f.last)
+}
+
+// stopOrder has every service behind those that depend on it.
+func (f *serviceFiles) stopOrder() []string {
+	<-f.once
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.last.StopOrder()
 }
 
 func hashes(p plan.Plan) map[string]string {

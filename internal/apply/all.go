@@ -30,6 +30,9 @@ type Driver struct {
 	Appliers map[string]Applier // by their names in config.Appliers; a name without one has no work
 	Bound    time.Duration      // how long one of them is waited for
 
+	// Longer has the bounds of those that may take longer.
+	Longer map[string]time.Duration
+
 	mu   sync.Mutex
 	busy map[string]bool
 }
@@ -57,8 +60,9 @@ func (d *Driver) run(ctx context.Context, name string, do Applier, cfg *config.C
 		outcome Outcome
 		err     error
 	}
+	bound := max(d.Bound, d.Longer[name])
 	answers := make(chan answer, 1)
-	ctx, cancel := context.WithTimeout(ctx, d.Bound)
+	ctx, cancel := context.WithTimeout(ctx, bound)
 	go func() {
 		defer cancel()
 		outcome, err := d.call(ctx, name, do, cfg)
@@ -74,7 +78,7 @@ func (d *Driver) run(ctx context.Context, name string, do Applier, cfg *config.C
 	case a := <-answers: // it saw the end of its time and says what it was at
 		return a.outcome, a.err
 	case <-time.After(time.Second):
-		return Outcome{}, fmt.Errorf("%s: not done after %s; going on without it", name, d.Bound)
+		return Outcome{}, fmt.Errorf("%s: not done after %s; going on without it", name, bound)
 	}
 }
 

@@ -46,11 +46,16 @@ func TestDriverGoesOn(t *testing.T) {
 		release := make(chan struct{})
 		var log strings.Builder
 		d := &apply.Driver{
-			Host:  &apply.Host{Log: slog.New(slog.NewTextHandler(&log, nil))},
-			Bound: 30 * time.Second,
+			Host:   &apply.Host{Log: slog.New(slog.NewTextHandler(&log, nil))},
+			Bound:  30 * time.Second,
+			Longer: map[string]time.Duration{"services": time.Minute},
 			Appliers: map[string]apply.Applier{
 				"hostname": did("hostname", nil),
-				"logins":   did("logins", errors.New("no space left")),
+				"services": func(context.Context, *apply.Host, *config.Config) (apply.Outcome, error) {
+					time.Sleep(59 * time.Second)
+					return apply.Outcome{Did: []string{"stopped"}}, nil
+				},
+				"logins": did("logins", errors.New("no space left")),
 				"mounts": func(context.Context, *apply.Host, *config.Config) (apply.Outcome, error) {
 					<-release // the kernel hears no context
 					return apply.Outcome{Did: []string{"mounted"}}, nil
@@ -70,6 +75,7 @@ func TestDriverGoesOn(t *testing.T) {
 			{"swap", apply.Outcome{}, "mkswap: killed"},
 			{"sysctl", apply.Outcome{}, "sysctl: internal error: see the log of rosd"},
 			{"modules", apply.Outcome{Did: []string{"modules"}}, ""},
+			{"services", apply.Outcome{Did: []string{"stopped"}}, ""},
 		}
 		sortAsTable(want)
 		if diff := cmp.Diff(want, shorten(d.Apply(t.Context(), &config.Config{}))); diff != "" {
