@@ -63,9 +63,13 @@ func (in installer) install(ctx context.Context, o osupdate.InstallOptions) (any
 	if err != nil {
 		return nil, err
 	}
+	kept, lost := "", error(nil)
+	if keep {
+		kept, lost = in.machine.Args(ctx, target, in.run)
+	}
 	seed, notes, err := in.seed(ctx, o)
 	if err == nil {
-		seed, err = below(o.StateDir, seed)
+		seed, err = below(stateDir(o, kept), seed)
 	}
 	if err != nil {
 		return nil, err
@@ -94,12 +98,15 @@ func (in installer) install(ctx context.Context, o osupdate.InstallOptions) (any
 	for _, note := range notes {
 		in.events.Note("%s", note)
 	}
+	if lost != nil {
+		in.events.Note("the kernel arguments that the disk had are lost: %v", lost)
+	}
 	boot, err := install.ReadBootFiles(in.boot)
 	if err != nil {
 		return nil, err
 	}
 	job := install.Job{
-		Source: source, Boot: boot, Args: in.args(o), Seed: seed, Mark: mark, IDs: install.RandomIDs(),
+		Source: source, Boot: boot, Args: in.args(o, kept), Seed: seed, Mark: mark, IDs: install.RandomIDs(),
 		Run: in.run, Events: in.events, Log: in.log,
 	}
 	if err := in.write(ctx, job, target, keep); err != nil {
@@ -135,6 +142,8 @@ func (in installer) seed(ctx context.Context, o osupdate.InstallOptions) (files 
 		if text, err = in.fetch(ctx, o.ConfigURL); err != nil {
 			return nil, nil, fmt.Errorf("cannot get the config: %w", err)
 		}
+	case o.Config == "" && o.ConfigName == "" && o.Type == osupdate.NoFormat:
+		return nil, nil, nil // the state disk has one
 	case o.Config == "" && o.ConfigName == "":
 		return nil, []string{"no config is given (-c): nobody will be able to log in"}, nil
 	}
@@ -156,11 +165,22 @@ func below(dir string, files []install.File) ([]install.File, error) {
 	return files, nil
 }
 
-// args are the kernel arguments of the machine that is to be: its consoles are
-// those of this one, unless others are asked for.
-func (in installer) args(o osupdate.InstallOptions) string {
+// stateDir is the folder of the state disk that will be the machine's.
+func stateDir(o osupdate.InstallOptions, kept string) string {
+	if dirs := cmdline.Parse(kept).Values("rancher.state.directory"); o.StateDir == "" && len(dirs) > 0 {
+		return strings.Trim(dirs[len(dirs)-1], "/")
+	}
+	return o.StateDir
+}
+
+// args are the kernel arguments of the machine that is to be: those that its
+// disk had; else its consoles are those of this machine, unless others are asked
+// for.
+func (in installer) args(o osupdate.InstallOptions, kept string) string {
 	var words []string
-	if len(cmdline.Parse(o.Append).Values("console")) == 0 {
+	if kept != "" {
+		words = append(words, kept)
+	} else if len(cmdline.Parse(o.Append).Values("console")) == 0 {
 		for _, v := range in.kernel.Values("console") {
 			words = append(words, "console="+v)
 		}

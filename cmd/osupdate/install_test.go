@@ -131,7 +131,7 @@ func TestInstallCheck(t *testing.T) {
 		t.Errorf("a disk with Roster: %s, %+v", err, plan)
 	}
 	got, err = b.try(osupdate.InstallOptions{Device: "/dev/vda", Type: "noformat", Check: true})
-	if plan, _ = got.(osupdate.InstallPlan); err != "" || plan.Lost {
+	if plan, _ = got.(osupdate.InstallPlan); err != "" || plan.Lost || len(plan.Notes) > 0 {
 		t.Errorf("noformat: %s, %+v", err, plan)
 	}
 }
@@ -240,9 +240,17 @@ func TestInstallArgs(t *testing.T) {
 		"quiet console=ttyS1":                                                   {Append: "quiet console=ttyS1"},
 		"console=tty0 console=ttyS0,115200 rancher.state.directory=a/b panic=1": {StateDir: "/a/b/", Append: "panic=1"},
 	} {
-		if got := b.args(o); got != want {
+		if got := b.args(o, ""); got != want {
 			t.Errorf("args(%+v) = %q, want %q", o, got, want)
 		}
+	}
+	const kept = "console=ttyS2 rancher.state.directory=x"
+	o := osupdate.InstallOptions{Append: "quiet"}
+	if got := b.args(o, kept); got != kept+" quiet" {
+		t.Errorf("the arguments of a disk that keeps its own are %q", got)
+	}
+	if dir := stateDir(o, kept); dir != "x" {
+		t.Errorf("its config would be put below %q", dir)
 	}
 }
 

@@ -54,6 +54,9 @@ func TestRenew(t *testing.T) {
 	if mark := m.real.Mark(t.Context(), target, job.Run); mark != "order 1" {
 		t.Errorf("Mark() = %q, want order 1", mark)
 	}
+	if args, err := m.real.Args(t.Context(), target, job.Run); err != nil || args != job.Args {
+		t.Errorf("Args() = %q, %v, want %q", args, err, job.Args)
+	}
 	parts := map[string][]byte{release.Image: noise("another image", 3*mib), release.Kernel: noise("another kernel", 99_999), release.Initrd: noise("another initrd", 10)}
 	again := job
 	again.Source, again.IDs, again.Seed, again.Args, again.Mark = testSource(parts), install.RandomIDs(), nil, "other", ""
