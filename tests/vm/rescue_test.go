@@ -14,14 +14,16 @@ import (
 	"testing"
 )
 
-// rescued is a machine that is asked for rescue: network, ssh with the keys of
+// rescued is a machine that is asked for rescue: the network of the config, ssh with the keys of
 // the cloud-config, the tools of the OS image, and not a byte written to the
 // state disk before somebody says so.
 func rescued(t *testing.T, l lab) {
 	disk := l.unclean(t, map[string]string{
-		"var/lib/rancher/conf/cloud-config.yml": "#cloud-config\nhostname: broken\nssh_authorized_keys:\n  - " + l.key.Authorized + "\n",
-		"home/kept":                             "kept\n",
-		"opt/kept":                              "kept\n",
+		"var/lib/rancher/conf/cloud-config.yml": "#cloud-config\nhostname: broken\nssh_authorized_keys:\n  - " + l.key.Authorized + "\n" +
+			"rancher:\n  network:\n    dns: {nameservers: [10.0.2.3]}\n    interfaces:\n" +
+			"      \"mac=52:54:*\": {address: 10.0.2.15/24, addresses: [10.0.2.99/24], gateway: 10.0.2.2}\n      wan9: {dhcp: true}\n",
+		"home/kept": "kept\n",
+		"opt/kept":  "kept\n",
 	})
 	before := l.sum(t, disk)
 	cfg := l.direct("rescue")
@@ -30,7 +32,7 @@ func rescued(t *testing.T, l lab) {
 
 	g.step(t, "console", func(t *testing.T) {
 		g.expectRescue(t, "phase rescue")
-		g.awaitLine(t, `rescue: eth0 has the address 10\.0\.2\.15`)
+		g.awaitLine(t, `rescue: eth0 has the addresses of the config: 10\.0\.2\.15/24 10\.0\.2\.99/24`)
 		g.awaitLine(t, `rescue: ssh on port 22 as root or rancher; keys: 1; host keys: made for this time`)
 	})
 	g.step(t, "ssh", func(t *testing.T) {

@@ -4,6 +4,7 @@ package vm
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -99,6 +100,12 @@ func (g *guest) checkRescueSlots(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.expectRescueSince(t, from, "phase rescue")
+	g.eventually(t, stepPatience, func() error {
+		if !strings.Contains(g.Console.Since(from), "rescue: eth0 has the address 10.0.2.15") { // by DHCP
+			return errors.New("the rescue shell has no network")
+		}
+		return nil
+	})
 	if out := g.typed(t, "ros os status", 0); !strings.Contains(out, "v9.0.1") {
 		t.Errorf("ros os status: %s", out)
 	}
