@@ -104,7 +104,7 @@ func (l layoutDir) image(p packedImage) (ocispec.Descriptor, error) {
 		return ocispec.Descriptor{}, err
 	}
 	for _, layer := range p.layers {
-		if err := relinkFile(layer.file, l.path(layer.Digest)); err != nil {
+		if err := copyFile(layer.file, l.path(layer.Digest), 0o644); err != nil {
 			return ocispec.Descriptor{}, err
 		}
 	}

@@ -74,7 +74,9 @@ func (f *forge) publish(dir string) error {
 		f.relFile("roster.iso"): ".iso", f.osFile("vmlinuz"): ".vmlinuz", f.osFile(sbomFile): ".spdx.json",
 		f.diskFile("raw.zst"): ".raw.zst", f.diskFile("qcow2"): ".qcow2", f.diskFile("vmdk"): ".vmdk",
 	} {
-		if err := relinkFile(from, f.published(dir, suffix)); err != nil {
+		// A link to what the next build writes over would be another file then than
+		// the one whose checksum is signed.
+		if err := copyFile(from, f.published(dir, suffix), 0o644); err != nil {
 			return err
 		}
 	}
@@ -84,13 +86,6 @@ func (f *forge) publish(dir string) error {
 // published is the name of a file for download.
 func (f *forge) published(dir, suffix string) string {
 	return filepath.Join(dir, fmt.Sprintf("roster-%s-%s%s", f.releaseTag(), f.arch.Name, suffix))
-}
-
-func relinkFile(from, to string) error {
-	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return os.Link(from, to)
 }
 
 // finishRelease writes what is there once: the OCI layout, its tar, checksums.
