@@ -19,12 +19,17 @@ var (
 
 // refuse says why a release must not be staged now.
 func (m *Machine) refuse(r release.Checked, record slots.Record, o Options) error {
-	switch {
-	case m.Running.Slot == "":
+	if m.Running.Slot == "" {
 		return errors.New(`this is the live system, which has no slots ("ros install" puts it on a disk)`)
-	case m.Running.Trial:
-		return m.trialRuns()
-	case m.isIn(m.Running.Slot, r):
+	}
+	// Running says until the next boot that this one began as a trial; once it is
+	// committed it is a system like any other.
+	if m.Running.Trial {
+		if err := m.trialRuns(); err != nil {
+			return err
+		}
+	}
+	if m.isIn(m.Running.Slot, r) {
 		return ErrRunning
 	}
 	if m.failedJustNow(r) && !o.Retry {

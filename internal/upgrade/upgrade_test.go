@@ -255,6 +255,54 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestRefusedAfterCommit: a system that was on trial in this boot and has been
+// committed refuses what every other one refuses.
+func TestRefusedAfterCommit(t *testing.T) {
+	for _, tt := range []struct{ name, version, want string }{
+		{"what runs", "v2.0.0", "it is what runs already"},
+		{"failed before", "v3.0.0", "it has failed here, on 1970-01-01 00:00:00: unhealthy (--retry tries it again)"},
+		{"below the floor", "v0.8.0", "it is older than v0.9.0, the oldest that v2.0.0 goes back to (--below-floor does it all the same)"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t)
+			offered := r.committed(t)
+			if tt.version != "v2.0.0" {
+				offered = r.release(t, tt.version)
+			}
+			if tt.version == "v3.0.0" {
+				failure := slots.Failure{Release: slots.Release{Digest: offered.Digest}, At: time.Unix(0, 0), Reason: "unhealthy"}
+				if err := slots.SaveRecord(r.Record, slots.Record{}.Add(failure)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want := "cannot upgrade to " + tt.version + ": " + tt.want
+			if _, err := r.Check(offered.Checked, upgrade.Options{}); err == nil || err.Error() != want {
+				t.Errorf("Check error = %v, want %s", err, want)
+			}
+			if _, err := r.Stage(t.Context(), offered, upgrade.Options{}); err == nil || err.Error() != want {
+				t.Errorf("Stage error = %v, want %s", err, want)
+			}
+			if diff := cmp.Diff(slots.Boot{Committed: slots.B, Previous: slots.A}, r.boot(t)); diff != "" {
+				t.Errorf("the boot loader has (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// committed upgrades the machine to v2, and commits that in the boot of its trial.
+func (r *rig) committed(t *testing.T) *release.Release {
+	t.Helper()
+	v2 := r.release(t, "v2.0.0")
+	if _, err := r.Stage(t.Context(), v2, upgrade.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.loader.SetBoot(slots.Boot{Committed: slots.B, Previous: slots.A}); err != nil {
+		t.Fatal(err)
+	}
+	r.Running, r.Version = slots.Running{Slot: slots.B, Trial: true}, "v2.0.0"
+	return v2
+}
+
 // TestDamagedOnTheWay: nothing is given up for a kernel that is not the one
 // that was signed, and nothing of it stays.
 func TestDamagedOnTheWay(t *testing.T) {
