@@ -52,8 +52,9 @@ func isURL(place string) bool {
 	return strings.HasPrefix(place, "https://") || strings.HasPrefix(place, "http://")
 }
 
-// ParseList reads a list strictly: every fault is reported with its line and
-// key. References that begin with ./ or ../ are taken from where the list is.
+// ParseList reads a list: every fault is reported with its line and key. A key
+// that it does not know is none: a list must not lose the machines of today when
+// it says more to those of tomorrow. References that begin with ./ or ../ are taken from where the list is.
 func ParseList(place string, text []byte) (List, error) {
 	doc, faults := yamldoc.Parse(text)
 	var l List
@@ -80,6 +81,7 @@ func ParseList(place string, text []byte) (List, error) {
 
 func readList(root yamldoc.Value, faults []yamldoc.Fault) (List, []yamldoc.Fault) {
 	var l List
+	var meant []yamldoc.Fault // keys that may have been meant to be "current"
 	text := func(v yamldoc.Value) string {
 		if v.Kind() != yamldoc.Scalar || strings.TrimSpace(v.Text()) == "" {
 			faults = append(faults, v.Fault("must be the reference of a release"))
@@ -99,15 +101,16 @@ func readList(root yamldoc.Value, faults []yamldoc.Fault) (List, []yamldoc.Fault
 				l.Available = append(l.Available, text(item))
 			}
 		default:
-			message := "there is no such key; there are current and available"
-			if near := yamldoc.Nearest(p.Key, []string{"current", "available"}); near != "" {
-				message = fmt.Sprintf("there is no such key; did you mean %q?", near)
+			if yamldoc.Nearest(p.Key, []string{"current"}) != "" {
+				meant = append(meant, p.Value.Fault(`there is no such key; did you mean "current"?`))
 			}
-			faults = append(faults, p.Value.Fault(message))
 		}
 	}
 	if l.Current == "" && len(faults) == 0 {
-		faults = append(faults, root.Fault("it names no current release"))
+		faults = meant
+		if len(meant) == 0 {
+			faults = append(faults, root.Fault("it names no current release"))
+		}
 	}
 	return l, faults
 }
