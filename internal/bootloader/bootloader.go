@@ -38,6 +38,12 @@ type Loader interface {
 	// whole.
 	SetBoot(slots.Boot) error
 
+	// Fits says why the slot could not hold a kernel and an initrd of size bytes
+	// together when it has been cleared, nil if it could. It changes nothing and
+	// may be asked of a slot that Boot names: whoever is going to replace a system
+	// asks before he gives it up.
+	Fits(s slots.Slot, size int64) error
+
 	// ClearSlot removes what the slot holds: from its first step on nothing can
 	// start it, and when it has returned its space is free. It comes before the
 	// first byte is written to the slot's partition. It refuses a slot that Boot
@@ -93,15 +99,23 @@ func Path(name string) (File, error) {
 
 // refuse says why slot s cannot be written or cleared, nil if it can.
 func refuse(b slots.Boot, s slots.Slot) error {
-	switch {
-	case !s.Valid():
-		return fmt.Errorf("%q is no slot: A or B", string(s))
-	case s == b.Committed:
+	if err := valid(s); err != nil {
+		return err
+	}
+	switch s {
+	case b.Committed:
 		return fmt.Errorf("slot %s is the committed one", s)
-	case s == b.Trial:
+	case b.Trial:
 		return fmt.Errorf("slot %s is on trial", s)
-	case s == b.Previous:
+	case b.Previous:
 		return fmt.Errorf("slot %s is the previous one, which the boot menu offers", s)
+	}
+	return nil
+}
+
+func valid(s slots.Slot) error {
+	if !s.Valid() {
+		return fmt.Errorf("%q is no slot: A or B", string(s))
 	}
 	return nil
 }

@@ -16,6 +16,18 @@ import (
 // the ends of clusters.
 const slack = 512 << 10
 
+// Fits implements Loader.
+func (g GRUB) Fits(s slots.Slot, size int64) error {
+	err := valid(s)
+	if err == nil {
+		err = g.room(s, size)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write slot %s: %w", s, err)
+	}
+	return nil
+}
+
 // ClearSlot implements Loader.
 func (g GRUB) ClearSlot(s slots.Slot) error {
 	err := g.refuse(s)
@@ -69,7 +81,7 @@ func (g GRUB) writeSlot(s slots.Slot, e Entry) error {
 	if err := g.refuse(s); err != nil {
 		return err
 	}
-	if err := g.room(s, e.Kernel.Size+e.Initrd.Size+slack); err != nil {
+	if err := g.room(s, e.Kernel.Size+e.Initrd.Size); err != nil {
 		return err
 	}
 	if err := g.clear(s); err != nil {
@@ -94,8 +106,9 @@ func slotScript(e Entry) (string, error) {
 	return scriptLine("version", e.Version) + scriptLine("slot_args", scriptWords(words)), nil
 }
 
-// room says whether there will be enough space when the slot is cleared.
-func (g GRUB) room(s slots.Slot, need int64) error {
+// room says whether there will be enough space for two files of size bytes
+// together, and all that comes with them, when the slot is cleared.
+func (g GRUB) room(s slots.Slot, size int64) error {
 	room, err := g.Files.Free()
 	if err != nil {
 		return err
@@ -105,7 +118,7 @@ func (g GRUB) room(s slots.Slot, need int64) error {
 			room += size
 		}
 	}
-	if need > room {
+	if need := size + slack; need > room {
 		return noRoom(need, room)
 	}
 	return nil
@@ -194,8 +207,8 @@ func (g GRUB) ReadSlot(s slots.Slot) (Entry, error) {
 }
 
 func (g GRUB) readSlot(s slots.Slot) (e Entry, err error) {
-	if !s.Valid() {
-		return e, fmt.Errorf("%q is no slot: A or B", string(s))
+	if err := valid(s); err != nil {
+		return e, err
 	}
 	script, err := read(g.Files, inSlot(s, slotFile))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -94,6 +94,18 @@ func (m *Memory) whole(s slots.Slot) bool {
 	return ok
 }
 
+// Fits implements Loader.
+func (m *Memory) Fits(s slots.Slot, size int64) error {
+	err := valid(s)
+	if err == nil && m.Room > 0 && size > m.Room {
+		err = noRoom(size, m.Room)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write slot %s: %w", s, err)
+	}
+	return nil
+}
+
 // ClearSlot implements Loader.
 func (m *Memory) ClearSlot(s slots.Slot) error {
 	if err := refuse(m.boot, s); err != nil {
@@ -111,8 +123,8 @@ func (m *Memory) WriteSlot(s slots.Slot, e Entry) error {
 	if err := refuse(m.boot, s); err != nil {
 		return fmt.Errorf("cannot write slot %s: %w", s, err)
 	}
-	if need := e.Kernel.Size + e.Initrd.Size; m.Room > 0 && need > m.Room {
-		return fmt.Errorf("cannot write slot %s: %w", s, noRoom(need, m.Room))
+	if err := m.Fits(s, e.Kernel.Size+e.Initrd.Size); err != nil {
+		return err
 	}
 	if err := m.ClearSlot(s); err != nil {
 		return err

@@ -157,10 +157,39 @@ func testRoom(t *testing.T, make Maker) {
 		t.Errorf("WriteSlot of more than there is room for = %v, want it refused", err)
 	}
 	wantSlot(t, l, slots.B, entry(1))
+	testFits(t, m, large)
 	for range 5 { // the room of what is replaced counts
 		must(t, l.WriteSlot(slots.B, entry(3)))
 	}
 }
+
+// testFits: Fits says what WriteSlot will, also of a slot that must still be
+// whole, and touches nothing.
+func testFits(t *testing.T, m Machine, large bootloader.Entry) {
+	t.Helper()
+	l := m.Loader()
+	wrong := l.WriteSlot(slots.B, large)
+	kept := slots.Boot{Committed: slots.A, Previous: slots.B}
+	must(t, l.SetBoot(kept))
+	m.CutAfter(0)
+	if err := l.Fits(slots.B, size(large)); err == nil || err.Error() != wrong.Error() {
+		t.Errorf("Fits of more than there is room for = %v, want what WriteSlot says: %v", err, wrong)
+	}
+	must(t, l.Fits(slots.B, size(entry(3))))
+	if err := l.Fits("C", 1); err == nil || err.Error() != `cannot write slot C: "C" is no slot: A or B` {
+		t.Errorf("Fits of no slot = %v, want it refused", err)
+	}
+	if m.Steps() != 0 {
+		t.Errorf("Fits took %d steps, want none", m.Steps())
+	}
+	if got, err := l.Boot(); err != nil || got != kept {
+		t.Errorf("Boot() after Fits = %+v, %v, want %+v", got, err, kept)
+	}
+	must(t, l.SetBoot(slots.Boot{Committed: slots.A}))
+}
+
+// size is what Fits is asked for.
+func size(e bootloader.Entry) int64 { return e.Kernel.Size + e.Initrd.Size }
 
 func testArgs(t *testing.T, make Maker) {
 	m := newMachine(t, make)
