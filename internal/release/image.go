@@ -21,55 +21,61 @@ type Slot = delta.Slot
 // trusted.
 type OldImage = delta.Image
 
-// WriteImage writes the OS image to dst from its beginning on, and returns how
-// many bytes of it were fetched. Blocks that dst or old have are not, if the
-// place can give out parts of a file. progress is told how much of the image is
-// in place. dst is not synced; the caller reads it back and checks it against
-// Manifest.Parts[Image].
-func (r *Release) WriteImage(ctx context.Context, dst Slot, old []OldImage, progress Progress) (transferred int64, err error) {
-	n, err := r.writeImage(ctx, dst, old, progress)
-	if err != nil {
-		return n, fmt.Errorf("cannot write the OS image of release %s: %w", r.Manifest.Version, err)
+// WriteImage writes the OS image to dst from its beginning on. Blocks that dst
+// or old have are not fetched, if the place can give out parts of a file.
+// progress is told how much of the image is in place. dst is not synced; the
+// caller reads it back and checks it against Manifest.Parts[Image].
+func (r *Release) WriteImage(ctx context.Context, dst Slot, old []OldImage, progress Progress) error {
+	if err := r.writeImage(ctx, dst, old, progress); err != nil {
+		return fmt.Errorf("cannot write the OS image of release %s: %w", r.Manifest.Version, err)
 	}
-	return n, nil
+	return nil
 }
 
-func (r *Release) writeImage(ctx context.Context, dst Slot, old []OldImage, progress Progress) (int64, error) {
+func (r *Release) writeImage(ctx context.Context, dst Slot, old []OldImage, progress Progress) error {
 	l, err := r.layer(Image)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	target := delta.Target{Size: r.Manifest.Parts[Image].Size, HashOffset: r.Manifest.HashOffset, RootHash: r.Manifest.RootHash}
-	index, beside := delta.Stored(target), int64(0)
+	index := delta.Stored(target)
 	if l.MediaType == mediaTypePacked {
-		if index, beside, err = r.index(ctx); err != nil {
-			return 0, err
+		if index, err = r.index(ctx); err != nil {
+			return err
 		}
 	}
 	fetch := func(ctx context.Context, w io.Writer, offset, length int64) error {
 		_, err := repository.Copy(ctx, w, r.place, l, offset, length, r.retry)
 		if errors.Is(err, repository.ErrNoRanges) {
-			return delta.ErrNoRanges
+			return noRanges{err}
 		}
 		return err
 	}
-	n, err := delta.Write(ctx, target, index, fetch, dst, old, progress)
-	if errors.Is(err, delta.ErrNoRanges) {
-		return l.Size, r.stream(ctx, l, 0, digest.SHA256.Hash(), io.NewOffsetWriter(dst, 0), progress)
-	}
-	return n + beside, err
+	return repository.Again(ctx, r.retry, func() error {
+		_, err := delta.Write(ctx, target, index, fetch, dst, old, progress)
+		if l.MediaType != mediaTypePacked && errors.Is(err, delta.ErrNoRanges) {
+			// As a whole it needs no index: it is the image as it is.
+			return r.stream(ctx, l, 0, digest.SHA256.Hash(), io.NewOffsetWriter(dst, 0), progress)
+		}
+		return err
+	})
 }
 
+// noRanges is what package delta has to hear, in the words of the place.
+type noRanges struct{ error }
+
+func (noRanges) Is(target error) bool { return target == delta.ErrNoRanges }
+func (n noRanges) Unwrap() error      { return n.error }
+
 // index reads the index of a packed image.
-func (r *Release) index(ctx context.Context) (delta.Index, int64, error) {
+func (r *Release) index(ctx context.Context) (delta.Index, error) {
 	l, err := r.layer(imageIndex)
 	if err != nil {
-		return delta.Index{}, 0, fmt.Errorf("the index of the packed image: %w", err)
+		return delta.Index{}, fmt.Errorf("the index of the packed image: %w", err)
 	}
 	text, err := small(ctx, r.place, l, r.retry)
 	if err != nil {
-		return delta.Index{}, 0, fmt.Errorf("the index of the packed image: %w", err)
+		return delta.Index{}, fmt.Errorf("the index of the packed image: %w", err)
 	}
-	index, err := delta.ParseIndex(text)
-	return index, l.Size, err
+	return delta.ParseIndex(text)
 }

@@ -74,7 +74,7 @@ func readMedium(root *os.Root, o Options) (*Release, error) {
 		m.paths[part.Digest] = file
 		r.Checked.layers = append(r.Checked.layers, rawLayer(name, part))
 	}
-	r.place = m
+	r.place = counted{m, new(int64)}
 	return r, nil
 }
 

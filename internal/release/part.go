@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -74,13 +75,18 @@ func (r *Release) stream(ctx context.Context, l ocispec.Descriptor, offset int64
 		return err
 	}
 	if got := digest.NewDigest(digest.SHA256, h); got != l.Digest {
-		return fmt.Errorf("it is damaged: its digest is %s, want %s", got, l.Digest)
+		return fmt.Errorf("%w: its digest is %s, want %s", errDamaged, got, l.Digest)
 	}
 	return nil
 }
 
-// prune removes from the cache what another release left there.
-func (r *Release) prune() error {
+var errDamaged = errors.New("it is damaged")
+
+// Prune removes from the cache what the download of another release left there.
+func (r *Release) Prune() error {
+	if r.cache == "" {
+		return nil
+	}
 	files, err := filepath.Glob(filepath.Join(r.cache, "*.part"))
 	if err != nil {
 		return err
@@ -95,35 +101,44 @@ func (r *Release) prune() error {
 
 func cacheName(l ocispec.Descriptor) string { return l.Digest.Encoded() + ".part" }
 
-// cached downloads into a file of the cache, going on where it ends, and
-// copies from there. The file goes when it has been copied, or is damaged.
-func (r *Release) cached(ctx context.Context, l ocispec.Descriptor, w io.Writer, progress Progress) error {
-	if err := r.prune(); err != nil {
-		return err
-	}
+// cached downloads into a file of the cache and copies from there. The file
+// goes when it has been copied or is damaged, and when a disk is full: who
+// works on this machine needs the room more than the next attempt does.
+func (r *Release) cached(ctx context.Context, l ocispec.Descriptor, w io.Writer, progress Progress) (err error) {
 	file, err := os.OpenFile(filepath.Join(r.cache, cacheName(l)), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer func() {
+		_ = file.Close()
+		if err == nil || errors.Is(err, errDamaged) || errors.Is(err, syscall.ENOSPC) {
+			err = errors.Join(err, os.Remove(file.Name()))
+		}
+	}()
+	if err := r.download(ctx, l, file, progress); err != nil {
+		return err
+	}
+	_, err = io.Copy(w, io.NewSectionReader(file, 0, l.Size))
+	return err
+}
+
+// download fills the file, going on where it ends if the server can do that.
+func (r *Release) download(ctx context.Context, l ocispec.Descriptor, file *os.File, progress Progress) error {
 	h := digest.SHA256.Hash()
 	have, err := io.Copy(h, io.LimitReader(file, l.Size))
 	if err != nil {
 		return err
 	}
-	if err := r.stream(ctx, l, have, h, file, progress); err != nil {
-		if at, seekErr := file.Seek(0, io.SeekCurrent); seekErr == nil && at >= l.Size {
-			return errors.Join(err, os.Remove(file.Name())) // whole, but wrong
+	err = r.stream(ctx, l, have, h, file, progress)
+	if !errors.Is(err, repository.ErrNoRanges) {
+		return err
+	}
+	return repository.Again(ctx, r.retry, func() error {
+		if err := file.Truncate(0); err != nil {
+			return err
 		}
-		return err
-	}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	if _, err := io.Copy(w, io.LimitReader(file, l.Size)); err != nil {
-		return err
-	}
-	return os.Remove(file.Name())
+		return r.stream(ctx, l, 0, digest.SHA256.Hash(), io.NewOffsetWriter(file, 0), progress)
+	})
 }
 
 // meter tells how far a copy is.

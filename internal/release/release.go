@@ -18,6 +18,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 
 	"github.com/opencontainers/go-digest"
@@ -69,7 +70,7 @@ type Release struct {
 	Checked
 	Bundle Bundle
 
-	place repository.Repository
+	place counted
 	cache string
 	retry repository.Retry
 }
@@ -131,7 +132,7 @@ func find(ctx context.Context, place repository.Repository, tag string, o Option
 	if err != nil {
 		return nil, err
 	}
-	r.place = place
+	r.place = counted{place, new(int64)}
 	return r, nil
 }
 
@@ -231,6 +232,35 @@ type limitedBuffer struct{ bytes []byte }
 func (b *limitedBuffer) Write(p []byte) (int, error) {
 	b.bytes = append(b.bytes, p...)
 	return len(p), nil
+}
+
+// Fetched is how many bytes of parts have come from the place so far, those
+// that came to nothing among them.
+func (r *Release) Fetched() int64 { return *r.place.n }
+
+// counted counts the bytes of the blobs that come from a place.
+type counted struct {
+	repository.Repository
+	n *int64
+}
+
+func (c counted) Blob(ctx context.Context, d repository.Descriptor, offset, length int64) (io.ReadCloser, error) {
+	body, err := c.Repository.Blob(ctx, d, offset, length)
+	if err != nil {
+		return nil, err
+	}
+	return countedBody{body, c.n}, nil
+}
+
+type countedBody struct {
+	io.ReadCloser
+	n *int64
+}
+
+func (b countedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	*b.n += int64(n)
+	return n, err
 }
 
 // Close lets go of the place that the release came from.

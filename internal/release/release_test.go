@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -83,7 +84,7 @@ func TestOpenLayout(t *testing.T) {
 			t.Errorf("Part(kernel) = %q, %v, want that of v1.0.0 for %s", kernel.String(), err, arch)
 		}
 		slot := newSlot(t)
-		if _, err := r.WriteImage(ctx, slot, nil, nil); err != nil {
+		if err := r.WriteImage(ctx, slot, nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		if parts, err := (release.Files{release.Image: slot.Name()}).Parts(); err != nil || parts[release.Image].Digest != r.Manifest.Parts[release.Image].Digest {
@@ -185,7 +186,7 @@ func readAll(ctx context.Context, t *testing.T, ref string, keys ...signature.Pu
 			return err
 		}
 	}
-	_, err = r.WriteImage(ctx, newSlot(t), nil, nil)
+	err = r.WriteImage(ctx, newSlot(t), nil, nil)
 	return err
 }
 
@@ -207,12 +208,11 @@ func TestUpgradeFetchesLittle(t *testing.T) {
 		}
 		image, target := releasetest.Seal(old)
 		sent.Store(0)
-		n, err := r.WriteImage(ctx, newSlot(t), []release.OldImage{{ReaderAt: bytes.NewReader(image), HashOffset: target.HashOffset}}, nil)
-		if err != nil {
+		if err := r.WriteImage(ctx, newSlot(t), []release.OldImage{{ReaderAt: bytes.NewReader(image), HashOffset: target.HashOffset}}, nil); err != nil {
 			t.Fatal(err)
 		}
-		if n != sent.Load() || n > r.Manifest.Parts[release.Image].Size/2 {
-			t.Errorf("packed %v: WriteImage() says %d bytes, the server sent %d, want the same and less than half of %d",
+		if n := r.Fetched(); n != sent.Load() || n > r.Manifest.Parts[release.Image].Size/2 {
+			t.Errorf("packed %v: Fetched() says %d bytes, the server sent %d, want the same and less than half of %d",
 				packed, n, sent.Load(), r.Manifest.Parts[release.Image].Size)
 		}
 	}
@@ -269,6 +269,9 @@ func TestPartGoesOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := r.Prune(); err != nil {
+		t.Error(err)
+	}
 	var kernel bytes.Buffer
 	var progress []int64
 	if err := r.Part(ctx, release.Kernel, &kernel, func(done, _ int64) { progress = append(progress, done) }); err != nil || kernel.String() != "kernel v1.0.0 amd64" {
@@ -280,6 +283,107 @@ func TestPartGoesOn(t *testing.T) {
 	if left, _ := os.ReadDir(o.Cache); len(left) != 0 {
 		t.Errorf("the cache still has %v", left)
 	}
+}
+
+// wholeOnly is a web server that knows no ranges (python3 -m http.server is
+// one), over a line that breaks off blobs of some size as often as breaks says.
+func wholeOnly(t *testing.T, dir string, breaks *atomic.Int64) string {
+	t.Helper()
+	files := http.FileServer(http.Dir(dir))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ranged := r.Header.Get("Range") != ""
+		r.Header.Del("Range")
+		info, err := os.Stat(filepath.Join(dir, r.URL.Path))
+		isPart := err == nil && strings.HasPrefix(r.URL.Path, "/blobs") && (info.Size() == kernelSize || info.Size() > 1<<20)
+		if isPart && !ranged && breaks.Add(-1) >= 0 {
+			_, _ = w.Write(read(t, filepath.Join(dir, r.URL.Path))[:info.Size()/2])
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}
+		files.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+const kernelSize = int64(len("kernel v1.0.0 amd64"))
+
+// TestWholeFilesOnly: what has broken off is fetched again from its beginning,
+// at once or in another process.
+func TestWholeFilesOnly(t *testing.T) {
+	key, public := newKey(t)
+	for _, packed := range []bool{true, false} {
+		dir := releasetest.Layout(t, both(key, packed)...)
+		var breaks atomic.Int64
+		o := release.Options{Arch: "amd64", Keys: []signature.PublicKey{public}, Cache: t.TempDir(), Retry: repository.Retry{Attempts: 3, Wait: time.Millisecond}}
+		r, err := release.Open(t.Context(), wholeOnly(t, dir, &breaks), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		breaks.Store(100)
+		err = r.Part(t.Context(), release.Kernel, io.Discard, nil)
+		want := "cannot get the kernel of release v1.0.0: the download stopped at 9 of 19 bytes (unexpected EOF), and the server cannot give out a part of a file"
+		if text(err) != want {
+			t.Errorf("Part() over a line that always breaks = %v, want %s", err, want)
+		}
+		breaks.Store(0)
+		var kernel bytes.Buffer
+		if err := r.Part(t.Context(), release.Kernel, &kernel, nil); err != nil || kernel.String() != "kernel v1.0.0 amd64" {
+			t.Errorf("Part() after a download that broke = %q, %v, want the kernel", kernel.String(), err)
+		}
+		breaks.Store(2)
+		kernel.Reset()
+		if err := r.Part(t.Context(), release.Kernel, &kernel, nil); err != nil || kernel.String() != "kernel v1.0.0 amd64" {
+			t.Errorf("Part() over a line that breaks twice = %q, %v, want the kernel", kernel.String(), err)
+		}
+		breaks.Store(2)
+		slot := newSlot(t)
+		if err := r.WriteImage(t.Context(), slot, nil, nil); err != nil {
+			t.Errorf("packed %v: WriteImage() over a line that breaks twice = %v, want nil", packed, err)
+		}
+		if parts, err := (release.Files{release.Image: slot.Name()}).Parts(); err != nil || parts[release.Image].Digest != r.Manifest.Parts[release.Image].Digest {
+			t.Errorf("packed %v: WriteImage() wrote %v, %v, want %v", packed, parts, err, r.Manifest.Parts[release.Image])
+		}
+	}
+}
+
+// TestFullDisk: a download that a disk has no room for leaves nothing there.
+func TestFullDisk(t *testing.T) {
+	key, public := newKey(t)
+	dir := releasetest.Layout(t, both(key, false)...)
+	fetch := func(t *testing.T, cache string, w io.Writer) {
+		t.Helper()
+		r, err := release.Open(t.Context(), dir, release.Options{Arch: "amd64", Keys: []signature.PublicKey{public}, Cache: cache})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		if err := r.Part(t.Context(), release.Kernel, w, nil); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("Part() = %v, want %v", err, syscall.ENOSPC)
+		}
+		if left, err := filepath.Glob(filepath.Join(cache, "*.part")); err != nil || len(left) > 0 {
+			t.Errorf("there is left: %v, %v", left, err)
+		}
+	}
+	t.Run("where it goes to", func(t *testing.T) {
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer full.Close()
+		fetch(t, t.TempDir(), full)
+	})
+	t.Run("the cache's", func(t *testing.T) {
+		cache := t.TempDir()
+		if err := syscall.Mount("none", cache, "tmpfs", 0, "size=4k"); err != nil {
+			t.Skipf("a small disk cannot be mounted: %v", err)
+		}
+		defer syscall.Unmount(cache, syscall.MNT_DETACH)
+		if err := os.WriteFile(filepath.Join(cache, "filler"), make([]byte, 4096), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		fetch(t, cache, io.Discard)
+	})
 }
 
 func TestMedium(t *testing.T) {
@@ -305,7 +409,7 @@ func TestMedium(t *testing.T) {
 	}
 	defer r.Close()
 	slot := newSlot(t)
-	if _, err := r.WriteImage(context.Background(), slot, nil, nil); err != nil {
+	if err := r.WriteImage(context.Background(), slot, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(read(t, slot.Name()), read(t, files[release.Image])) {

@@ -14,6 +14,31 @@ type Retry struct {
 	Wait     time.Duration // before the first of them, doubled for each further one; 0: a second
 }
 
+func (r Retry) orDefault() Retry {
+	if r.Attempts == 0 {
+		r.Attempts = 5
+	}
+	if r.Wait == 0 {
+		r.Wait = time.Second
+	}
+	return r
+}
+
+// Again calls get, which fetches a whole file by Copy, until the file has come
+// in one go: where a server has no ranges, what broke off begins anew.
+func Again(ctx context.Context, retry Retry, get func() error) error {
+	retry = retry.orDefault()
+	for attempt := 1; ; attempt++ {
+		err := get()
+		if !errors.Is(err, ErrNoRanges) || attempt >= retry.Attempts {
+			return err
+		}
+		if err := wait(ctx, retry.Wait<<(attempt-1)); err != nil {
+			return err
+		}
+	}
+}
+
 // Copy writes length bytes of a blob from offset on to w; a negative length
 // means to its end. When the connection breaks it goes on from where it was. It
 // returns how many bytes it wrote; fewer than asked for come with an error. What
@@ -22,13 +47,9 @@ func Copy(ctx context.Context, w io.Writer, r Repository, d Descriptor, offset, 
 	if length < 0 {
 		length = d.Size - offset
 	}
-	if retry.Attempts == 0 {
-		retry.Attempts = 5
-	}
-	if retry.Wait == 0 {
-		retry.Wait = time.Second
-	}
+	retry = retry.orDefault()
 	var done int64
+	var broken error
 	failures := 0
 	for done < length {
 		n, err := attempt(ctx, w, r, d, offset+done, length-done)
@@ -44,6 +65,9 @@ func Copy(ctx context.Context, w io.Writer, r Repository, d Descriptor, offset, 
 		if errors.As(err, &writing) {
 			return done, writing.err
 		}
+		if broken != nil && errors.Is(err, ErrNoRanges) {
+			return done, fmt.Errorf("the download stopped at %d of %d bytes (%w), and %w", offset+done, d.Size, broken, err)
+		}
 		if permanent(err) || ctx.Err() != nil {
 			return done, err
 		}
@@ -53,6 +77,7 @@ func Copy(ctx context.Context, w io.Writer, r Repository, d Descriptor, offset, 
 		if err := wait(ctx, retry.Wait<<(failures-1)); err != nil {
 			return done, err
 		}
+		broken = err
 	}
 	return done, nil
 }

@@ -24,21 +24,20 @@ func (m *Machine) holds(ctx context.Context, s slots.Slot, part Partition, r *re
 
 // writeImage writes the OS image into the partition and checks what the disk
 // has. Blocks that this machine has already, in either slot, do not travel.
-func (m *Machine) writeImage(ctx context.Context, r *release.Release, s slots.Slot, part Partition) (transferred int64, err error) {
+func (m *Machine) writeImage(ctx context.Context, r *release.Release, s slots.Slot, part Partition) error {
 	old, running, err := m.old(s.Other())
 	if err != nil {
 		m.Log.Info("the whole OS image is fetched", "reason", err)
 	} else {
 		defer running.Close()
 	}
-	transferred, err = r.WriteImage(ctx, part, old, func(done, total int64) { m.Events.Progress("OS image", done, total) })
-	if err != nil {
-		return transferred, err
+	if err := r.WriteImage(ctx, part, old, func(done, total int64) { m.Events.Progress("OS image", done, total) }); err != nil {
+		return err
 	}
 	if err := part.Settle(); err != nil {
-		return transferred, fmt.Errorf("cannot make slot %s durable: %w", s, err)
+		return fmt.Errorf("cannot make slot %s durable: %w", s, err)
 	}
-	return transferred, m.readBack(ctx, "read back", part, r.Manifest.Parts[release.Image])
+	return m.readBack(ctx, "read back", part, r.Manifest.Parts[release.Image])
 }
 
 // readBack hashes what the partition has, all of it.

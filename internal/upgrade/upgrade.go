@@ -112,9 +112,11 @@ func (m *Machine) stage(ctx context.Context, r *release.Release, o Options) (osu
 	if err := m.clear(res.Slot, record, id); err != nil {
 		return osupdate.Upgraded{}, err
 	}
-	if res.Transferred, err = m.writeImage(ctx, r, res.Slot, part); err != nil {
+	before := r.Fetched()
+	if err := m.writeImage(ctx, r, res.Slot, part); err != nil {
 		return osupdate.Upgraded{}, err
 	}
+	res.Transferred = r.Fetched() - before
 	if err := m.Loader.WriteSlot(res.Slot, entry); err != nil {
 		return osupdate.Upgraded{}, err
 	}

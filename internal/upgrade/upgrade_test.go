@@ -85,7 +85,7 @@ func newRig(t *testing.T) *rig {
 	for _, s := range slots.All {
 		r.parts[s] = &memoryPartition{content: make([]byte, 1<<20)}
 	}
-	if _, err := r.v1.WriteImage(t.Context(), r.parts[slots.A], nil, func(int64, int64) {}); err != nil {
+	if err := r.v1.WriteImage(t.Context(), r.parts[slots.A], nil, func(int64, int64) {}); err != nil {
 		t.Fatal(err)
 	}
 	r.loader, err = bootloader.NewMemory(bootloader.Entry{
