@@ -127,7 +127,7 @@ func (a *app) sayUpgraded(done osupdate.Upgraded) {
 	case done.Already:
 		fmt.Fprintf(a.stdout, "%s is in slot %s already, whole.\n", done.Version, done.Slot)
 	default:
-		fmt.Fprintf(a.stdout, "%s is in slot %s; %s of the OS image's %s had to be fetched.\n", done.Version, done.Slot, size(done.Transferred), size(done.Size))
+		fmt.Fprintf(a.stdout, "%s is in slot %s; %s of its %s had to be fetched.\n", done.Version, done.Slot, size(done.Transferred), size(done.Size))
 	}
 	if done.Armed {
 		fmt.Fprintln(a.stdout, "The next start tries it.")

@@ -15,7 +15,7 @@ const (
 
 func TestOSUpgrade(t *testing.T) {
 	const (
-		said   = "v2 is in slot B; 1.0 MiB of the OS image's 100.0 MiB had to be fetched.\nThe next start tries it.\n"
+		said   = "v2 is in slot B; 1.0 MiB of its 100.0 MiB had to be fetched.\nThe next start tries it.\n"
 		reboot = `{"op":"reboot"}` + "\n"
 		asked  = "Upgrade to v2 (sha256:0123456789ab, signed with cosign)? What is in slot B now will be replaced. [y/N] "
 	)
@@ -49,7 +49,7 @@ func TestOSUpgrade(t *testing.T) {
 			err: "ros: cannot ask before the restart: this is not a terminal, or for a program\ntry: ros os upgrade --force\n"}},
 		{line: "ros os upgrade", typed: "y\n", events: running, want: result{out: "Nothing to do for v1: it is what runs already.\n"},
 			asked: []string{`os upgrade {"check":true}`}},
-		{line: "ros os upgrade", typed: "y\n", events: found2, want: result{out: asked + "v2 is in slot B; - of the OS image's - had to be fetched.\n"},
+		{line: "ros os upgrade", typed: "y\n", events: found2, want: result{out: asked + "v2 is in slot B; - of its - had to be fetched.\n"},
 			asked: []string{`os upgrade {"check":true}`, `os upgrade {}`}},
 	} {
 		t.Run(tt.line, func(t *testing.T) {

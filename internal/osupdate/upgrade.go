@@ -28,8 +28,8 @@ type Upgraded struct {
 	Key         string     `json:"key,omitempty"`     // that signed it; "": unsigned
 	Nothing     string     `json:"nothing,omitempty"` // why there was nothing to do
 	Already     bool       `json:"already,omitempty"` // it was there, whole; nothing was written
-	Transferred int64      `json:"transferred"`       // bytes of the OS image that had to travel
-	Size        int64      `json:"size"`              // of the OS image
+	Transferred int64      `json:"transferred"`       // bytes that had to travel, packed as they come
+	Size        int64      `json:"size"`              // of kernel, initrd and OS image, as used
 	Armed       bool       `json:"armed,omitempty"`   // the next start tries it
 	Kexec       bool       `json:"kexec,omitempty"`   // its kernel is loaded
 }

@@ -12,12 +12,18 @@ import (
 	"github.com/rosteros/ros/internal/slots"
 )
 
-// holds says whether the slot has the release already, whole: then a second
-// upgrade to it, or one after --stage, has nothing to write.
+// holds says whether the slot has the release already, whole and with the same
+// signatures: then a second upgrade to it, or one after --stage, has nothing to
+// write.
 func (m *Machine) holds(ctx context.Context, s slots.Slot, part Partition, r *release.Release) bool {
 	entry, err := m.Loader.ReadSlot(s)
-	if err != nil || !bytes.Equal(entry.Release, r.Bundle.Release) {
+	if err != nil || !bytes.Equal(entry.Release, r.Bundle.Release) || !bytes.Equal(entry.Signature, r.Bundle.Signature) {
 		return false
+	}
+	for _, name := range bootFiles {
+		if checkFile(name, *fileOf(&entry, name), r.Manifest.Parts[name]) != nil {
+			return false
+		}
 	}
 	return m.readBack(ctx, "check", part, r.Manifest.Parts[release.Image]) == nil
 }

@@ -5,11 +5,11 @@
 // them. How a release travels is package release's business, what the boot loader keeps package bootloader's,
 // and what becomes of a trial package slots' and rosd's.
 //
-// The order is: everything small is fetched first; then the slot is taken out of
-// the boot loader's sight; then the OS image is written, synced, read back and
-// hashed; then come kernel and initrd, and last the one write that arms the
-// trial. A machine that loses power anywhere in between starts what was
-// committed.
+// The order is: everything small is fetched first, or copied from a slot that
+// has it; then the slot is taken out of the boot loader's sight; then the OS
+// image is written, synced, read back and hashed; then come kernel and initrd,
+// and last the one write that arms the trial. A machine that loses power
+// anywhere in between starts what was committed.
 package upgrade
 
 import (
@@ -18,8 +18,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/rosteros/ros/internal/bootloader"
@@ -38,7 +36,7 @@ type Machine struct {
 	Record  string // path of slots' record
 	Version string // of the running system
 	Floor   string // of the running system: releases older than this are refused; "": none are
-	Scratch string // a folder for kernel and initrd on their way; "": the system's own for such
+	Scratch string // a folder on the state disk for kernel and initrd on their way; "": the system's own for such
 	// ForgetNote makes the boot note of an earlier trial no longer count.
 	ForgetNote func() error
 	Now        func() time.Time
@@ -90,38 +88,46 @@ func (m *Machine) stage(ctx context.Context, r *release.Release, o Options) (osu
 	if err := m.refuse(r.Checked, record, o); err != nil {
 		return osupdate.Upgraded{}, err
 	}
-	id := slots.Release{Version: r.Manifest.Version, Digest: r.Digest}
-	res := osupdate.Upgraded{Release: id, Slot: m.Running.Slot.Other(), Key: r.Key, Size: r.Manifest.Parts[release.Image].Size}
+	res := m.planned(r.Checked)
 	part, err := m.Open(res.Slot, true)
 	if err != nil {
 		return osupdate.Upgraded{}, err
 	}
 	defer part.Close()
-	if part.Size() < res.Size {
-		return osupdate.Upgraded{}, fmt.Errorf("its OS image has %d bytes, slot %s has room for %d", res.Size, res.Slot, part.Size())
+	if size := r.Manifest.Parts[release.Image].Size; part.Size() < size {
+		return osupdate.Upgraded{}, fmt.Errorf("its OS image has %d bytes, slot %s has room for %d", size, res.Slot, part.Size())
 	}
+	m.tidy(r)
 	if m.holds(ctx, res.Slot, part, r) {
 		res.Already = true
 		return res, nil
 	}
-	entry, done, err := m.fetch(ctx, r, res.Slot, part.UUID())
-	if err != nil {
-		return osupdate.Upgraded{}, err
-	}
-	defer done()
-	if err := m.clear(res.Slot, record, id); err != nil {
+	if err := m.Loader.Fits(res.Slot, bootSize(r.Manifest)); err != nil {
 		return osupdate.Upgraded{}, err
 	}
 	before := r.Fetched()
-	if err := m.writeImage(ctx, r, res.Slot, part); err != nil {
+	if err := m.replace(ctx, r, res, part, record); err != nil {
 		return osupdate.Upgraded{}, err
 	}
 	res.Transferred = r.Fetched() - before
-	if err := m.Loader.WriteSlot(res.Slot, entry); err != nil {
-		return osupdate.Upgraded{}, err
-	}
-	m.note(func(rec slots.Record) slots.Record { return rec.Staged(res.Slot, id, m.Now()) })
+	m.note(func(rec slots.Record) slots.Record { return rec.Staged(res.Slot, res.Release, m.Now()) })
 	return res, nil
+}
+
+// replace writes the release to the slot, once all that is small is at hand.
+func (m *Machine) replace(ctx context.Context, r *release.Release, res osupdate.Upgraded, part Partition, record slots.Record) error {
+	entry, done, err := m.fetch(ctx, r, res.Slot, part.UUID())
+	defer done()
+	if err != nil {
+		return fullDisk(err)
+	}
+	if err := m.clear(res.Slot, record, res.Release); err != nil {
+		return err
+	}
+	if err := m.writeImage(ctx, r, res.Slot, part); err != nil {
+		return err
+	}
+	return m.Loader.WriteSlot(res.Slot, entry)
 }
 
 // Check says what Stage would do, or why it would not, and does nothing.
@@ -133,8 +139,15 @@ func (m *Machine) Check(r release.Checked, o Options) (osupdate.Upgraded, error)
 	if err := m.refuse(r, record, o); err != nil {
 		return osupdate.Upgraded{}, fmt.Errorf("cannot upgrade to %s: %w", r.Manifest.Version, err)
 	}
-	id := slots.Release{Version: r.Manifest.Version, Digest: r.Digest}
-	return osupdate.Upgraded{Release: id, Slot: m.Running.Slot.Other(), Key: r.Key, Size: r.Manifest.Parts[release.Image].Size}, nil
+	return m.planned(r), nil
+}
+
+// planned is what will be said when the release is in its slot.
+func (m *Machine) planned(r release.Checked) osupdate.Upgraded {
+	return osupdate.Upgraded{
+		Release: slots.Release{Version: r.Manifest.Version, Digest: r.Digest}, Slot: m.Running.Slot.Other(), Key: r.Key,
+		Size: bootSize(r.Manifest) + r.Manifest.Parts[release.Image].Size,
+	}
 }
 
 // clear takes the slot out of the boot loader's sight, in one write, and then
@@ -170,48 +183,6 @@ func (m *Machine) note(change func(slots.Record) slots.Record) {
 		m.Log.Warn("the record of the slots is not up to date", "error", err)
 		m.Events.Note("the record of the slots is not up to date: %v", err)
 	}
-}
-
-// fetch brings kernel and initrd, which are small, into a folder of their own
-// before anything is given up for them.
-func (m *Machine) fetch(ctx context.Context, r *release.Release, s slots.Slot, uuid string) (e bootloader.Entry, done func(), err error) {
-	if m.Scratch != "" {
-		if err := os.MkdirAll(m.Scratch, 0o700); err != nil {
-			return e, nil, err
-		}
-	}
-	dir, err := os.MkdirTemp(m.Scratch, "release-")
-	if err != nil {
-		return e, nil, err
-	}
-	remove := func() { _ = os.RemoveAll(dir) }
-	defer func() {
-		if err != nil {
-			remove()
-		}
-	}()
-	e = bootloader.Entry{
-		Version: r.Manifest.Version, Cmdline: bootloader.SlotCmdline(s, uuid, r.Manifest.Cmdline),
-		Release: r.Bundle.Release, Signature: r.Bundle.Signature,
-	}
-	for name, file := range map[string]*bootloader.File{release.Kernel: &e.Kernel, release.Initrd: &e.Initrd} {
-		if *file, err = m.fetchPart(ctx, r, name, filepath.Join(dir, name)); err != nil {
-			return e, nil, err
-		}
-	}
-	return e, remove, nil
-}
-
-func (m *Machine) fetchPart(ctx context.Context, r *release.Release, name, path string) (bootloader.File, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return bootloader.File{}, err
-	}
-	err = r.Part(ctx, name, f, func(done, total int64) { m.Events.Progress(name, done, total) })
-	if err = errors.Join(err, f.Close()); err != nil {
-		return bootloader.File{}, err
-	}
-	return bootloader.Path(path)
 }
 
 // Arm puts what Stage left in the other slot on trial: the next start, and no

@@ -2,11 +2,7 @@ package upgrade
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"io"
 
 	"github.com/rosteros/ros/internal/bootloader"
 	"github.com/rosteros/ros/internal/osupdate"
@@ -54,8 +50,8 @@ func (m *Machine) verify(ctx context.Context, s slots.Slot, keys []signature.Pub
 		return v
 	}
 	v.Release, v.Key = slots.Release{Version: c.Manifest.Version, Digest: c.Digest}, c.Key
-	for name, file := range map[string]bootloader.File{release.Kernel: entry.Kernel, release.Initrd: entry.Initrd} {
-		fault(checkFile(name, file, c.Manifest.Parts[name]))
+	for _, name := range bootFiles {
+		fault(checkFile(name, *fileOf(&entry, name), c.Manifest.Parts[name]))
 	}
 	part, err := m.Open(s, false)
 	if err != nil {
@@ -65,20 +61,4 @@ func (m *Machine) verify(ctx context.Context, s slots.Slot, keys []signature.Pub
 	defer part.Close()
 	fault(m.readBack(ctx, "slot "+string(s), part, c.Manifest.Parts[release.Image]))
 	return v
-}
-
-func checkFile(name string, file bootloader.File, want release.Part) error {
-	r, err := file.Open()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, r); err != nil {
-		return fmt.Errorf("cannot read the %s: %w", name, err)
-	}
-	if got := hex.EncodeToString(h.Sum(nil)); got != want.Digest.Encoded() {
-		return fmt.Errorf("the %s is damaged: sha256 %s, want %s", name, got, want.Digest.Encoded())
-	}
-	return nil
 }
