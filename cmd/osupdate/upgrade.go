@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 
 	"github.com/rosteros/ros/config"
 	"github.com/rosteros/ros/internal/osupdate"
@@ -49,15 +50,22 @@ func openRelease(ctx context.Context, c call, cfg *config.Config, running string
 		return nil, err
 	}
 	r, err := release.Open(ctx, ref, options)
+	return r, notOpened(err, len(options.Keys) > 0)
+}
+
+// notOpened adds to why a release is not taken what the operator can do.
+func notOpened(err error, keys bool) error {
 	switch {
-	case errors.Is(err, signature.ErrUnsigned) && len(options.Keys) == 0:
-		return nil, fmt.Errorf("%w; this OS image was built without a key, and rancher.upgrade.trusted_keys has none (--take-what-nobody-signed takes it all the same)", err)
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("the state disk is full: %w", err)
+	case errors.Is(err, signature.ErrUnsigned) && !keys:
+		return fmt.Errorf("%w; this OS image was built without a key, and rancher.upgrade.trusted_keys has none (--take-what-nobody-signed takes it all the same)", err)
 	case errors.Is(err, signature.ErrUnsigned):
-		return nil, fmt.Errorf("%w (--take-what-nobody-signed takes it all the same)", err)
+		return fmt.Errorf("%w (--take-what-nobody-signed takes it all the same)", err)
 	case errors.Is(err, signature.ErrUnknownKey):
-		return nil, fmt.Errorf("%w (rancher.upgrade.trusted_keys; --take-what-nobody-signed takes it all the same)", err)
+		return fmt.Errorf("%w (rancher.upgrade.trusted_keys; --take-what-nobody-signed takes it all the same)", err)
 	}
-	return r, err
+	return err
 }
 
 // upgrading is one run of the verb.

@@ -2,9 +2,12 @@ package bootloader_test
 
 import (
 	"io"
+	"io/fs"
 	"math/rand"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rosteros/ros/internal/bootloader"
@@ -41,6 +44,22 @@ func newDisk(t *testing.T) map[string][]byte {
 		}
 	}
 	return content
+}
+
+// fullFiles has room for nothing more, whatever Free says.
+type fullFiles struct{ *bootloadertest.CutFiles }
+
+func (fullFiles) Create(name string, _ io.Reader) error {
+	return &fs.PathError{Op: "write", Path: name, Err: syscall.ENOSPC}
+}
+
+// TestGRUBFull: the message says which disk is full.
+func TestGRUBFull(t *testing.T) {
+	l := bootloader.GRUB{Files: fullFiles{bootloadertest.NewCutFiles(rand.New(rand.NewSource(1)), 1<<30, newDisk(t))}}
+	want := "cannot write slot B: the EFI system partition is full: write slots/B/"
+	if err := l.WriteSlot(slots.B, bootloadertest.First()); err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("WriteSlot to a full disk = %v, want %s", err, want)
+	}
 }
 
 // memoryMachine is the model.

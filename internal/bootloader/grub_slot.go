@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/rosteros/ros/internal/slots"
 )
@@ -88,6 +89,9 @@ func (g GRUB) writeSlot(s slots.Slot, e Entry) error {
 		return err
 	}
 	if err := g.fill(s, e, script); err != nil {
+		if errors.Is(err, syscall.ENOSPC) {
+			err = fmt.Errorf("the EFI system partition is full: %w", err)
+		}
 		// Half a slot is of no use, and its space is wanted.
 		return errors.Join(err, g.clear(s))
 	}
