@@ -49,7 +49,8 @@
 //	amd64/pulled-images         services and preloads from images that are not in the OS image
 //	amd64/grub-bios             the real GRUB on a disk, with small systems that restart: what it
 //	                            starts, counts and falls back to, against slots.Boot.Start
-//	amd64/upgrade-by-itself     rancher.upgrade.policy auto, and a list with a new release
+//	amd64/upgrade-by-itself     rancher.upgrade.policy auto, and a list with a new release; then the same
+//	                            list again, which changes nothing
 //	amd64/install-order         an order to install on the seed disk; the disk; the medium again
 //	amd64/upgrade-ways          --kexec; a restart in the middle of a trial; an EFI partition that was not
 //	                            unmounted; status, verify and rollback in the rescue shell of the boot menu

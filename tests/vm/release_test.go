@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rosteros/ros/internal/release"
@@ -27,6 +28,9 @@ type releases struct {
 	dir string // what is served
 	url string // of it, as a machine sees it
 	key signature.PrivateKey
+
+	mu    sync.Mutex
+	reads map[string]int // of the list, by the version that asked
 }
 
 // hostAddress is the host in QEMU's user network.
@@ -42,8 +46,14 @@ func (l lab) openReleases(t *testing.T) *releases {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &releases{lab: l, dir: t.TempDir(), key: key}
-	server := &http.Server{Handler: http.FileServer(http.Dir(r.dir))}
+	r := &releases{lab: l, dir: t.TempDir(), key: key, reads: map[string]int{}}
+	files := http.FileServer(http.Dir(r.dir))
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == "/releases.yml" {
+			r.read(req.URL.Query().Get("current"))
+		}
+		files.ServeHTTP(w, req)
+	})}
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() { _ = server.Close() })
 	_, port, err := net.SplitHostPort(listener.Addr().String())
@@ -52,6 +62,19 @@ func (l lab) openReleases(t *testing.T) *releases {
 	}
 	r.url = "http://" + net.JoinHostPort(hostAddress, port)
 	return r
+}
+
+func (r *releases) read(version string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reads[version]++
+}
+
+// listReads is how often machines with a version have read the list.
+func (r *releases) listReads(version string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reads[version]
 }
 
 // publicKey is what a machine has to trust, in PEM.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/rosteros/ros/internal/osupdate"
 	"github.com/rosteros/ros/internal/slots"
 	"github.com/rosteros/ros/tests/vm/qemu"
@@ -227,6 +229,7 @@ func automatic(t *testing.T, l lab) {
 		}
 		g.settle(t)
 	})
+	g.step(t, "stays-as-it-is", func(t *testing.T) { g.checkNoSecondUpgrade(t, r) })
 	g.step(t, "pause", func(t *testing.T) {
 		g.sh(t, "sudo ros os pause 1h && sudo ros os resume")
 	})
@@ -239,6 +242,29 @@ func automatic(t *testing.T, l lab) {
 	g.powerOff(t)
 }
 
+// checkNoSecondUpgrade has the machine look at the same list again, in the boot
+// in which it has committed the list's release: it has nothing to do.
+func (g *guest) checkNoSecondUpgrade(t *testing.T, r *releases) {
+	id, before := g.bootID(t), g.osStatus(t)
+	// One upgrade reads the list three times at most: to ask whether there is a
+	// release, to stage it and to arm it. A machine with nothing to do reads it once
+	// a look.
+	const enough = 3
+	start := r.listReads(before.Version)
+	g.eventually(t, trialPatience, func() error {
+		if n := r.listReads(before.Version) - start; n < enough {
+			return fmt.Errorf("%s has read the list %d times, want %d", before.Version, n, enough)
+		}
+		return nil
+	})
+	if diff := cmp.Diff(before, g.osStatus(t)); diff != "" {
+		t.Errorf("ros os status is another one after a second look at the same list (-before +after):\n%s", diff)
+	}
+	if now := g.bootID(t); now != id {
+		t.Errorf("the machine has restarted: boot %s, before %s", now, id)
+	}
+}
+
 // checkUpgrade upgrades to a release and waits until it is committed.
 func (g *guest) checkUpgrade(t *testing.T, ref string) {
 	id := g.bootID(t)
@@ -246,7 +272,7 @@ func (g *guest) checkUpgrade(t *testing.T, ref string) {
 	if !done.Armed || done.Slot != slots.B || done.Key == "" {
 		t.Errorf("ros os upgrade: %+v; want armed, slot B, signed", done)
 	}
-	t.Logf("the OS image has %d bytes, %d of them travelled", done.Size, done.Transferred)
+	t.Logf("the release has %d bytes, %d travelled", done.Size, done.Transferred)
 	if done.Transferred*2 >= done.Size {
 		t.Errorf("%d of %d bytes travelled for one changed service image, want less than half", done.Transferred, done.Size)
 	}
