@@ -274,7 +274,7 @@ func checkShell(t *testing.T, g *guest) {
 		`bash -ic 'COMP_WORDS=(ros serv); COMP_CWORD=1; _ros; echo $COMPREPLY' 2>/dev/null`: "service",
 		"command -v poweroff clear": "/usr/sbin/poweroff\n/usr/bin/clear",
 		// Compared within the machine: whoever asks is told of the release that runs.
-		`[ "$(. /etc/os-release; echo "$PRETTY_NAME")" = "Roster $(ros os version)" ] && docker info --format '{{.OperatingSystem}}' | sed "s/$(ros os version)/VERSION/"`: "Roster VERSION",
+		`[ "$(. /etc/os-release; echo "$PRETTY_NAME")" = "Roster $(ros os version)" ] && docker info --format '{{.OperatingSystem}}' | sed "s/$(ros os version)/VERSION/"`: "Roster VERSION (containerized)", // as dockerd says of itself
 	})
 	if s := g.status(t); s.Hostname != "tested" || s.Arch != g.lab.arch {
 		t.Errorf("ros status: hostname %q on %q, want \"tested\" on %q", s.Hostname, s.Arch, g.lab.arch)
