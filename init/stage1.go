@@ -407,6 +407,7 @@ func stateOptions(m *machine) statedisk.Options {
 		Image:      image,
 		Autoformat: listValue(m.line, "rancher.state.autoformat"),
 		Required:   m.line.Flag("rancher.state.required"),
+		Trial:      m.slot != "iso" && m.trial.open(), // the live system need not have a state disk
 		Wait:       wait,
 		Target:     sysroot + "/state",
 		Run:        m.runInImage,

@@ -87,11 +87,13 @@ func TestStateOptions(t *testing.T) {
 		name, line, slot string
 		device           string
 		autoformat       []string
-		required         bool
+		required, trial  bool
 		wait             time.Duration
 	}{
 		{name: "live", slot: "iso"},
+		{name: "live, and called a trial", slot: "iso", line: "ros.trial=0"},
 		{name: "installed", slot: "A", wait: stateWait},
+		{name: "on trial", slot: "B", line: "ros.trial=0", wait: stateWait, trial: true},
 		{name: "named", slot: "iso", line: "rancher.state.dev=LABEL=MINE", device: "LABEL=MINE", wait: stateWait},
 		{name: "seconds", slot: "iso", line: "rancher.state.wait=7", wait: 7 * time.Second},
 		{name: "as RancherOS had it", slot: "iso", line: "rancher.state.wait rancher.state.required=true rancher.state.autoformat=[/dev/sda,/dev/vda]",
@@ -99,8 +101,11 @@ func TestStateOptions(t *testing.T) {
 		{name: "one device", slot: "iso", line: "rancher.state.autoformat=/dev/vda", autoformat: []string{"/dev/vda"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			o := stateOptions(&machine{line: cmdline.Parse(tt.line), slot: tt.slot})
-			if o.Device != tt.device || o.Required != tt.required || o.Wait != tt.wait {
+			m, _ := testMachine(t)
+			m.line, m.slot = cmdline.Parse(tt.line), tt.slot
+			m.beginTrial()
+			o := stateOptions(m)
+			if o.Device != tt.device || o.Required != tt.required || o.Trial != tt.trial || o.Wait != tt.wait {
 				t.Errorf("options = %+v", o)
 			}
 			if diff := cmp.Diff(tt.autoformat, o.Autoformat); diff != "" {

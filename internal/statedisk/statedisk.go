@@ -6,7 +6,8 @@
 // as large as the disk allows, and mounts it. It formats a device only when
 // rancher.state.autoformat names it and there is nothing at all on it. Whatever
 // is wrong with the disk, the machine still comes up, in memory and with a
-// warning, unless the operator has said that the disk is required.
+// warning, unless the operator has said that the disk is required, or the
+// release is on trial: one that loses the state disk must not be kept.
 //
 // What lies where on the state disk is for init and the services.
 package statedisk
@@ -49,6 +50,7 @@ type Options struct {
 	Image      string        // the device of the slot that runs: a state disk beside it goes before others of that label
 	Autoformat []string      // rancher.state.autoformat: devices that may be formatted
 	Required   bool          // rancher.state.required: memory will not do
+	Trial      bool          // the running release is on trial: memory will do only if rancher.state.dev is none
 	Wait       time.Duration // for Device to appear; 0 means to look once
 	Target     string        // where to mount it
 	Run        Runner        // runs e2fsck and mke2fs where they find /dev
@@ -88,8 +90,8 @@ func (r Result) String() string {
 var errNone = errors.New("rancher.state.dev is none")
 
 // Open opens the state disk and mounts it at o.Target, or mounts memory there.
-// It fails only if the disk is required or not even memory can be mounted; of
-// Result the warnings are valid then too.
+// It fails only if memory will not do or cannot be mounted either; of Result the
+// warnings are valid then too.
 func Open(ctx context.Context, o Options) (Result, error) {
 	if o.Resize == nil {
 		o.Resize = resize
@@ -102,8 +104,8 @@ func Open(ctx context.Context, o Options) (Result, error) {
 	if err == nil {
 		return r, nil
 	}
-	if o.Required {
-		return Result{Warnings: r.Warnings}, fmt.Errorf("cannot open the state disk, and rancher.state.required is set: %w", err)
+	if why := o.insists(); why != "" {
+		return Result{Warnings: r.Warnings}, fmt.Errorf("cannot open the state disk, and %s: %w", why, err)
 	}
 	r = Result{Kind: RAM, FSType: "tmpfs", Warnings: r.Warnings}
 	// That a live system has no state disk is how it should be.
@@ -112,6 +114,17 @@ func Open(ctx context.Context, o Options) (Result, error) {
 	}
 	_, err = mounts.All(o.Sys, []mounts.Mount{{Source: "state", Target: o.Target, Type: "tmpfs", Data: "mode=0755"}})
 	return r, err
+}
+
+// insists says why memory will not do, "" if it will.
+func (o Options) insists() string {
+	switch {
+	case o.Required:
+		return "rancher.state.required is set"
+	case o.Trial && o.Device != None:
+		return "a release that cannot is not kept"
+	}
+	return ""
 }
 
 func (o Options) openDisk(ctx context.Context, r *Result) error {

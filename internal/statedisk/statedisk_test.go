@@ -208,6 +208,27 @@ func TestOpen(t *testing.T) {
 			wantErr: "cannot open the state disk, and rancher.state.required is set: rancher.state.dev is none",
 		},
 		{
+			name: "a release on trial cannot open it",
+			prepare: func(m *machine, o *statedisk.Options) {
+				m.disk("vda", "", 100*mib, ext4("RANCHER_STATE", 100*mib))
+				m.exits["e2fsck"] = []int{4}
+				o.Trial = true
+			},
+			wantErr: `cannot open the state disk, and a release that cannot is not kept: check "/dev/vda": e2fsck exit code 4: says e2fsck`,
+			wantDid: []string{fsck},
+		},
+		{
+			name:    "a release on trial does not find it",
+			prepare: func(m *machine, o *statedisk.Options) { o.Trial = true },
+			wantErr: `cannot open the state disk, and a release that cannot is not kept: cannot find device "LABEL=RANCHER_STATE": no such device`,
+		},
+		{
+			name:    "none is wanted of a release on trial",
+			prepare: func(m *machine, o *statedisk.Options) { o.Device, o.Trial = "none", true },
+			want:    result{Kind: "RAM", FSType: "tmpfs"},
+			wantDid: []string{mountRAM},
+		},
+		{
 			name:    "found, sound, and as large as its disk",
 			prepare: func(m *machine, o *statedisk.Options) { m.disk("vda", "", 100*mib, ext4("RANCHER_STATE", 100*mib)) },
 			want:    result{Kind: "disk", Device: "/dev/vda", FSType: "ext4"},
