@@ -49,6 +49,11 @@ func (u upgrading) kexec(res osupdate.Upgraded) error {
 		return err
 	}
 	start := boot.Start(slots.Medium{})
+	if start.Trial {
+		if args, err = bootloader.Append(args, boot.Args); err != nil {
+			return err
+		}
+	}
 	words := append([]string{"loglevel=4", "panic=10", entry.Cmdline}, start.Words()...)
 	line := strings.Join(append(words, args), " ")
 	if err := u.Loader.SetBoot(start.After); err != nil {

@@ -309,10 +309,11 @@ func TestSettleOnAFullDisk(t *testing.T) {
 }
 
 func TestStatus(t *testing.T) {
-	b := newBench(t, slots.Boot{Committed: slots.A, Trial: slots.B, Tries: 2}, on(slots.A))
+	b := newBench(t, slots.Boot{Committed: slots.A, Trial: slots.B, Tries: 2, Args: "quiet -- rancher.password=x"}, on(slots.A))
 	b.trusted = true
 	got := b.status(t.Context())
 	boot := b.boot(t)
+	boot.Args = "quiet"
 	want := slots.Status{
 		State: slots.Staged, Running: on(slots.A), Version: "v1", Boot: &boot, Next: slots.B, TrustedKey: true,
 		Slots: map[slots.Slot]slots.Content{slots.A: {Release: idOf("v1")}, slots.B: {Release: idOf("v2")}},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/rosteros/ros/internal/bootloader"
+	"github.com/rosteros/ros/internal/cmdline"
 	"github.com/rosteros/ros/internal/slots"
 )
 
@@ -63,6 +64,7 @@ func loaderStatus(l bootloader.Loader, record slots.Record, s *slots.Status) err
 	if err != nil {
 		return err
 	}
+	b.Args = cmdline.Visible(b.Args) // what stands behind " -- " may be a secret
 	s.Boot = &b
 	s.Next = b.Start(medium).Slot
 	_, other := s.Slots[b.Committed.Other()]

@@ -84,12 +84,14 @@ func (u upgrading) run(ctx context.Context) (osupdate.Upgraded, error) {
 	if err != nil || u.options.Stage {
 		return u.idle(res, err)
 	}
-	if u.options.Append != "" {
-		if err := u.append(u.options.Append); err != nil {
-			return res, err
-		}
-	}
-	if res, err = u.Arm(res); err != nil || !u.options.Kexec {
+	return u.arm(res)
+}
+
+// arm puts what is staged on trial, and --append's arguments with it: they are
+// no other release's before this one is committed.
+func (u upgrading) arm(res osupdate.Upgraded) (osupdate.Upgraded, error) {
+	res, err := u.Arm(res, u.options.Append)
+	if err != nil || !u.options.Kexec {
 		return res, err
 	}
 	return u.loadKernel(res)
@@ -107,18 +109,6 @@ func (u upgrading) idle(res osupdate.Upgraded, err error) (osupdate.Upgraded, er
 	return osupdate.Upgraded{
 		Release: slots.Release{Version: u.release.Manifest.Version, Digest: u.release.Digest}, Nothing: reason.Error(),
 	}, nil
-}
-
-// append adds to the kernel arguments, which both slots share.
-func (u upgrading) append(more string) error {
-	args, err := u.Loader.Args()
-	if err == nil {
-		err = u.Loader.SetArgs(args + " " + more)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot add to the kernel arguments: %w", err)
-	}
-	return nil
 }
 
 // runVerify is "ros os verify".

@@ -42,6 +42,15 @@ Committed   v1  slot A  sha256:111111111111
 Wanted      v2          sha256:222222222222
 Next start  v1  slot A  sha256:111111111111
 `},
+		{"staged with arguments", slots.Status{State: slots.Staged, Version: "v1", Running: slots.Running{Slot: slots.A},
+			Boot: &slots.Boot{Committed: slots.A, Trial: slots.B, Tries: 1, Args: "quiet"}, Next: slots.B, Slots: both, TrustedKey: true},
+			`State       staged (the next start tries it)
+Arguments   quiet (on trial too: a commit keeps them)
+Running     v1  slot A  sha256:111111111111
+Committed   v1  slot A  sha256:111111111111
+Staged      v2  slot B  sha256:222222222222
+Next start  v2  slot B  sha256:222222222222
+`},
 		{"committed", slots.Status{State: slots.Committed, Version: "v2", Running: slots.Running{Slot: slots.B}, Committed: &kept,
 			Boot: &slots.Boot{Committed: slots.B, Previous: slots.A}, Next: slots.B, Slots: both, TrustedKey: true, Warnings: []string{"a b"}},
 			`State       committed

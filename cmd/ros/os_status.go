@@ -45,6 +45,9 @@ func (a *app) printOSStatus(s slots.Status) {
 		fmt.Fprintln(w, `"ros install" puts it on a disk.`)
 	} else {
 		fmt.Fprintf(w, "%-12s%s\n", "State", stateText(s)) // it would make its column wide
+		if s.Boot != nil && s.Boot.Args != "" {
+			fmt.Fprintf(w, "%-12s%s (on trial too: a commit keeps them)\n", "Arguments", s.Boot.Args)
+		}
 		a.osTable(s).write(w)
 	}
 	for _, warning := range s.Warnings {

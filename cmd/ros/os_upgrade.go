@@ -38,7 +38,7 @@ fetched, and a download that was cut off goes on. For scripts: -f asks nothing.`
 			&cli.BoolFlag{Name: "no-reboot", Usage: "try it at the next restart", Local: true},
 			&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "ask nothing", Local: true},
 			&cli.BoolFlag{Name: "kexec", Aliases: []string{"k"}, Usage: "restart without the firmware", Local: true},
-			&cli.StringFlag{Name: "append", Usage: "more kernel `ARGUMENTS` from now on", Local: true},
+			&cli.StringFlag{Name: "append", Usage: "more kernel `ARGUMENTS`, for good if it is committed", Local: true},
 			&cli.BoolFlag{Name: "below-floor", Usage: "take one that is older than the floor", Local: true},
 			&cli.BoolFlag{Name: "retry", Usage: "take one that has failed here", Local: true},
 			&cli.BoolFlag{Name: "take-what-nobody-signed", Usage: "take one without a trusted signature", Local: true},

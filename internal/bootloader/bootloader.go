@@ -34,8 +34,9 @@ type Loader interface {
 	Boot() (slots.Boot, error)
 
 	// SetBoot replaces it, in one step. It refuses a value that does not pass
-	// Check, and one that names a slot which was not named before and is not
-	// whole.
+	// Check, one that names a slot which was not named before and is not whole,
+	// and arguments that SetArgs would refuse. A value that commits what was on
+	// trial makes the trial's arguments the operator's, in the same step.
 	SetBoot(slots.Boot) error
 
 	// Fits says why the slot could not hold a kernel and an initrd of size bytes
@@ -59,7 +60,8 @@ type Loader interface {
 	ReadSlot(slots.Slot) (Entry, error)
 
 	// Args are the operator's kernel arguments, consoles among them: the same for
-	// both slots, and kept by upgrades.
+	// both slots, and kept by upgrades. A trial is started with Boot's behind them
+	// (Append).
 	Args() (string, error)
 
 	// SetArgs replaces them, in one step. It refuses words that belong to the

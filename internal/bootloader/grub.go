@@ -52,6 +52,18 @@ func (g GRUB) env() (env, error) {
 	if !ok {
 		return e, ErrNoBoot
 	}
+	if e.trialArgs == noFile {
+		return e, nil
+	}
+	added, err := g.argsValue(e.trialArgs, "added")
+	switch {
+	case err == nil:
+		e.boot.Args = joinWords(wordsOf(added))
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errUnset):
+		e.trialArgs = noFile // GRUB starts the trial without them then
+	default:
+		return e, err
+	}
 	return e, nil
 }
 
@@ -68,11 +80,55 @@ func (g GRUB) setBoot(b slots.Boot) error {
 	if err != nil && !errors.Is(err, ErrNoBoot) {
 		return err
 	}
+	words, err := argWords(b.Args)
+	if err != nil {
+		return err
+	}
+	b.Args = joinWords(words)
 	if err := admit(b, e.boot, g.whole); err != nil {
 		return err
 	}
-	e.boot = b
-	return g.setEnv(e)
+	next, err := g.follow(e, b)
+	if err != nil {
+		return err
+	}
+	return g.setEnv(next)
+}
+
+// follow is the block of b, when e is what the disk has. Arguments of a trial
+// lie ready in a file, the operator's and theirs together: a commit only makes
+// that file the operator's, and so is one write of one sector like all else.
+func (g GRUB) follow(e env, b slots.Boot) (env, error) {
+	next := env{boot: b, args: e.args, trialArgs: noFile}
+	if commits(b, e.boot) && e.trialArgs != noFile {
+		next.args = e.trialArgs
+	}
+	switch {
+	case b.Args == "":
+		return next, nil
+	case b.Args == e.boot.Args && next.args == e.args:
+		next.trialArgs = e.trialArgs
+		return next, nil
+	}
+	words, err := g.argsOf(next)
+	if err != nil {
+		return next, err
+	}
+	next.trialArgs = freeFile(e.args, e.trialArgs)
+	return next, g.writeTrialArgs(next, words)
+}
+
+// writeTrialArgs writes the file of a trial's arguments, which does not count
+// yet.
+func (g GRUB) writeTrialArgs(e env, args []string) error {
+	added, err := argWords(e.boot.Args)
+	if err != nil {
+		return err
+	}
+	if err := g.Files.Create(argsFile(e.trialArgs), strings.NewReader(argsScript(appendWords(args, added), added))); err != nil {
+		return err
+	}
+	return g.Files.Sync()
 }
 
 // setEnv writes one sector, if the block is as it should be, and else all of it.
@@ -119,18 +175,33 @@ func (g GRUB) readArgs() (string, error) {
 	if err != nil && !errors.Is(err, ErrNoBoot) {
 		return "", err
 	}
-	text, err := read(g.Files, argsFile(e.args))
+	words, err := g.argsOf(e)
+	return joinWords(words), err
+}
+
+// argsOf are the operator's words. Without their file there are none.
+func (g GRUB) argsOf(e env) ([]string, error) {
+	value, err := g.argsValue(e.args, "args")
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+		return nil, nil
 	}
+	return wordsOf(value), err
+}
+
+// errUnset is of a file that does not say what it is for.
+var errUnset = errors.New("it does not set them")
+
+// argsValue is what a file with arguments sets a variable to.
+func (g GRUB) argsValue(n int, name string) (string, error) {
+	text, err := read(g.Files, argsFile(n))
 	if err != nil {
 		return "", err
 	}
-	value, ok := scriptValue(string(text), "args")
+	value, ok := scriptValue(string(text), name)
 	if !ok {
-		return "", fmt.Errorf("%s does not set them", argsFile(e.args))
+		return "", fmt.Errorf("%s: %w", argsFile(n), errUnset)
 	}
-	return joinWords(wordsOf(value)), nil
+	return value, nil
 }
 
 // SetArgs implements Loader. It writes the file that does not count, and then
@@ -151,14 +222,31 @@ func (g GRUB) setArgs(args string) error {
 	if err != nil {
 		return err
 	}
-	e.args = 1 - e.args
-	if err := g.Files.Create(argsFile(e.args), strings.NewReader(scriptLine("args", scriptWords(words)))); err != nil {
+	next := e
+	next.args = freeFile(e.args, e.trialArgs)
+	if err := g.Files.Create(argsFile(next.args), strings.NewReader(argsScript(words, nil))); err != nil {
 		return err
+	}
+	if e.trialArgs != noFile { // a trial has the new ones too
+		next.trialArgs = freeFile(e.args, e.trialArgs, next.args)
+		if err := g.writeTrialArgs(next, words); err != nil {
+			return err
+		}
 	}
 	if err := g.Files.Sync(); err != nil {
 		return err
 	}
-	return g.setEnv(e)
+	return g.setEnv(next)
+}
+
+// argsScript is a file with arguments. added, which only a trial's has, are those
+// of args that are on trial: GRUB has no use for it.
+func argsScript(args, added []string) string {
+	script := scriptLine("args", scriptWords(args))
+	if len(added) > 0 {
+		script += scriptLine("added", scriptWords(added))
+	}
+	return script
 }
 
 // read is a small file.

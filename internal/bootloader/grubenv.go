@@ -3,6 +3,8 @@ package bootloader
 import (
 	"bytes"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/rosteros/ros/internal/slots"
@@ -20,17 +22,25 @@ const (
 
 // env is the variables in it.
 type env struct {
-	boot slots.Boot
-	args int // which of args0.cfg and args1.cfg counts
+	boot      slots.Boot // what it says of a trial's arguments is in their file
+	args      int        // number of the file with the operator's kernel arguments
+	trialArgs int        // of the file with those and the trial's; or noFile
 }
+
+// noFile says that a trial has no arguments of its own.
+const noFile = -1
+
+// argsFiles is how many files with arguments there are: two that count, and two
+// that take their place when the operator changes his during a trial.
+const argsFiles = 4
 
 // encode is the block. The order of the variables is fixed, so that nothing
 // moves when one changes.
 func (e env) encode() []byte {
 	var b bytes.Buffer
 	b.WriteString(envHead)
-	fmt.Fprintf(&b, "committed=%s\nprevious=%s\ntrial=%s\ntries=%d\nargs=%d\n",
-		e.boot.Committed, e.boot.Previous, e.boot.Trial, e.boot.Tries, e.args)
+	fmt.Fprintf(&b, "committed=%s\nprevious=%s\ntrial=%s\ntries=%d\nargs=%d\ntrial_args=%s\n",
+		e.boot.Committed, e.boot.Previous, e.boot.Trial, e.boot.Tries, e.args, fileNumber(e.trialArgs))
 	b.WriteString(strings.Repeat("#", envSize-b.Len()))
 	return b.Bytes()
 }
@@ -39,6 +49,7 @@ func (e env) encode() []byte {
 // not there. ok is false if no slot is committed: then GRUB takes the first
 // whole one.
 func decodeEnv(block []byte) (e env, ok bool) {
+	e.trialArgs = noFile
 	rest, found := bytes.CutPrefix(block, []byte(envHead))
 	if !found {
 		return e, false
@@ -48,9 +59,7 @@ func decodeEnv(block []byte) (e env, ok bool) {
 		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
 		values[name] = value
 	}
-	if values["args"] == "1" {
-		e.args = 1
-	}
+	e.args = max(parseFile(values["args"]), 0)
 	b := &e.boot
 	b.Committed, _ = slots.Parse(values["committed"])
 	if b.Committed == "" {
@@ -65,6 +74,31 @@ func decodeEnv(block []byte) (e env, ok bool) {
 		if tries := values["tries"]; len(tries) == 1 && tries >= "1" && tries <= "3" {
 			b.Tries = int(tries[0] - '0')
 		}
+		e.trialArgs = parseFile(values["trial_args"])
 	}
 	return e, true
+}
+
+func fileNumber(n int) string {
+	if n == noFile {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+func parseFile(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n >= argsFiles || strconv.Itoa(n) != text {
+		return noFile
+	}
+	return n
+}
+
+// freeFile is the number of a file with arguments that is not in use.
+func freeFile(used ...int) int {
+	n := 0
+	for slices.Contains(used, n) {
+		n++
+	}
+	return n
 }

@@ -79,13 +79,22 @@ func (m *Memory) Boot() (slots.Boot, error) {
 
 // SetBoot implements Loader.
 func (m *Memory) SetBoot(b slots.Boot) error {
-	if err := admit(b, m.boot, m.whole); err != nil {
+	words, err := argWords(b.Args)
+	if err == nil {
+		err = admit(b, m.boot, m.whole)
+	}
+	args := m.args
+	if err == nil && commits(b, m.boot) {
+		args, err = Append(args, m.boot.Args)
+	}
+	if err != nil {
 		return fmt.Errorf("cannot change what starts next: %w", err)
 	}
 	if err := m.step(); err != nil {
 		return err
 	}
-	m.boot = b
+	b.Args = joinWords(words)
+	m.boot, m.args = b, args
 	return nil
 }
 
@@ -180,6 +189,9 @@ func admit(b, old slots.Boot, whole func(slots.Slot) bool) error {
 	}
 	return nil
 }
+
+// commits says whether b makes what is on trial in old the committed system.
+func commits(b, old slots.Boot) bool { return old.Trial != "" && b.Committed == old.Trial }
 
 func noRoom(need, room int64) error {
 	return fmt.Errorf("it needs %d MiB on the EFI system partition, which has room for %d MiB", (need+1<<20-1)>>20, room>>20)

@@ -22,8 +22,8 @@ func Tree(s slots.Slot, e Entry, args string) (map[string]File, error) {
 	}
 	tree := map[string]File{
 		cfgFile:               Bytes([]byte(grubConfig)),
-		envFile:               Bytes(env{boot: first}.encode()),
-		argsFile(0):           Bytes([]byte(scriptLine("args", scriptWords(words)))),
+		envFile:               Bytes(env{boot: first, trialArgs: noFile}.encode()),
+		argsFile(0):           Bytes([]byte(argsScript(words, nil))),
 		inSlot(s, kernelFile): e.Kernel,
 		inSlot(s, initrdFile): e.Initrd,
 		inSlot(s, slotFile):   Bytes([]byte(script)),

@@ -3,6 +3,7 @@ package bootloader
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -23,6 +24,44 @@ func argWords(args string) ([]string, error) {
 		}
 	}
 	return words, nil
+}
+
+// Append is an operator's kernel arguments with more behind them. A word that is
+// there already is not there twice: it moves to where it was asked for, since of
+// two the kernel takes the last. What stands behind " -- " stays behind all.
+func Append(args, more string) (string, error) {
+	words, err := argWords(args)
+	if err != nil {
+		return "", err
+	}
+	added, err := argWords(more)
+	if err != nil {
+		return "", err
+	}
+	return joinWords(appendWords(words, added)), nil
+}
+
+func appendWords(words, more []string) []string {
+	words, after := cutWords(words)
+	more, moreAfter := cutWords(more)
+	all := moveWords(words, more)
+	if after = moveWords(after, moreAfter); len(after) > 0 {
+		all = append(append(all, "--"), after...)
+	}
+	return all
+}
+
+// cutWords are the words that the kernel reads, and those that it does not.
+func cutWords(words []string) (before, after []string) {
+	if i := slices.Index(words, "--"); i >= 0 {
+		return words[:i], words[i+1:]
+	}
+	return words, nil
+}
+
+func moveWords(words, more []string) []string {
+	kept := slices.DeleteFunc(slices.Clone(words), func(w string) bool { return slices.Contains(more, w) })
+	return append(kept, more...)
 }
 
 // lineWords splits a kernel command line as the kernel does. What GRUB could

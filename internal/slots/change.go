@@ -27,22 +27,24 @@ func (b Boot) Stage(s Slot, running Running) (Boot, error) {
 }
 
 // Arm puts slot s on trial: the next starts, as many as tries, are of s unless
-// it is committed meanwhile. The slot must be whole and checked.
-func (b Boot) Arm(s Slot, tries int) (Boot, error) {
+// it is committed meanwhile. The slot must be whole and checked. args are kernel
+// arguments beyond the operator's, on trial with it; those of a trial before are
+// gone.
+func (b Boot) Arm(s Slot, tries int, args string) (Boot, error) {
 	switch {
 	case s != b.Committed.Other() || s == "":
 		return b, fmt.Errorf("slot %q cannot be tried: slot %s is the committed one", string(s), b.Committed)
 	case tries < 1 || tries > MaxTries:
 		return b, fmt.Errorf("a trial can have 1 to %d tries, not %d", MaxTries, tries)
 	}
-	b.Trial, b.Tries = s, tries
+	b.Trial, b.Tries, b.Args = s, tries, args
 	return b, nil
 }
 
 // Disarm takes the trial back: it failed, or is not wanted any more. What was
 // committed stays so.
 func (b Boot) Disarm() Boot {
-	b.Trial, b.Tries = "", 0
+	b.Trial, b.Tries, b.Args = "", 0, ""
 	return b
 }
 

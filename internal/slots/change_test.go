@@ -27,8 +27,10 @@ func stage(s slots.Slot, r slots.Running) func(slots.Boot) (slots.Boot, error) {
 	return func(b slots.Boot) (slots.Boot, error) { return b.Stage(s, r) }
 }
 
-func arm(s slots.Slot, tries int) func(slots.Boot) (slots.Boot, error) {
-	return func(b slots.Boot) (slots.Boot, error) { return b.Arm(s, tries) }
+func arm(s slots.Slot, tries int) func(slots.Boot) (slots.Boot, error) { return armWith(s, tries, "") }
+
+func armWith(s slots.Slot, tries int, args string) func(slots.Boot) (slots.Boot, error) {
+	return func(b slots.Boot) (slots.Boot, error) { return b.Arm(s, tries, args) }
 }
 
 func commit(r slots.Running) func(slots.Boot) (slots.Boot, error) {
@@ -45,6 +47,7 @@ func rollback(r slots.Running) func(slots.Boot) (slots.Boot, error) {
 
 func TestChanges(t *testing.T) {
 	const a, b = slots.A, slots.B
+	quiet := slots.Boot{Committed: a, Trial: b, Args: "quiet"}
 	for _, tt := range []change{
 		{name: "stage takes the previous away", boot: slots.Boot{Committed: a, Previous: b}, do: stage(b, on(a)),
 			want: slots.Boot{Committed: a}},
@@ -70,6 +73,15 @@ func TestChanges(t *testing.T) {
 			want: slots.Boot{Committed: a}, wantErr: "a trial can have 1 to 3 tries, not 0"},
 		{name: "arm for too much", boot: slots.Boot{Committed: a}, do: arm(b, 4),
 			want: slots.Boot{Committed: a}, wantErr: "a trial can have 1 to 3 tries, not 4"},
+
+		{name: "arm with arguments", boot: slots.Boot{Committed: a}, do: armWith(b, 1, "quiet"),
+			want: slots.Boot{Committed: a, Trial: b, Tries: 1, Args: "quiet"}},
+		{name: "arm again without", boot: quiet, do: arm(b, 1), want: slots.Boot{Committed: a, Trial: b, Tries: 1}},
+		{name: "stage takes the arguments away", boot: quiet, do: stage(b, on(a)), want: slots.Boot{Committed: a}},
+		{name: "commit leaves the arguments to the boot loader", boot: quiet, do: commit(trying(b, 0)), want: slots.Boot{Committed: b, Previous: a}},
+		{name: "roll back the arguments", boot: quiet, do: rollback(trying(b, 0)), want: slots.Boot{Committed: a}},
+		{name: "give back keeps the arguments", boot: quiet, do: giveBack(trying(b, 0)),
+			want: slots.Boot{Committed: a, Trial: b, Tries: 1, Args: "quiet"}},
 
 		{name: "commit", boot: slots.Boot{Committed: a, Trial: b}, do: commit(trying(b, 0)), want: slots.Boot{Committed: b, Previous: a}},
 		{name: "commit with tries left", boot: slots.Boot{Committed: a, Trial: b, Tries: 2}, do: commit(trying(b, 2)),

@@ -68,6 +68,9 @@ type Boot struct {
 	Previous  Slot `json:"previous,omitempty"` // the other slot, if it is whole and was committed once
 	Trial     Slot `json:"trial,omitempty"`    // the other slot, while it is on trial
 	Tries     int  `json:"tries,omitempty"`    // how often the trial may still be started
+	// Args are kernel arguments that are on trial too: they join the operator's
+	// when the trial is committed, and end with it when it is not.
+	Args string `json:"args,omitempty"`
 }
 
 // Check says what is wrong with b, nil if nothing is. A boot loader refuses to
@@ -84,6 +87,8 @@ func (b Boot) Check() error {
 		return fmt.Errorf("a trial has 0 to %d tries, not %d", MaxTries, b.Tries)
 	case b.Trial == "" && b.Tries != 0:
 		return errors.New("there are tries, but nothing is on trial")
+	case b.Trial == "" && b.Args != "":
+		return errors.New("there are kernel arguments of a trial, but nothing is on trial")
 	}
 	return nil
 }

@@ -26,6 +26,8 @@ func TestStart(t *testing.T) {
 		{name: "trial", boot: armed, want: slots.Start{Slot: b, Trial: true, After: spent}, words: "ros.trial=0"},
 		{name: "trial of three", boot: slots.Boot{Committed: a, Trial: b, Tries: 3}, words: "ros.trial=2",
 			want: slots.Start{Slot: b, Trial: true, Left: 2, After: slots.Boot{Committed: a, Trial: b, Tries: 2}}},
+		{name: "trial with arguments", boot: slots.Boot{Committed: a, Trial: b, Tries: 1, Args: "quiet"}, words: "ros.trial=0",
+			want: slots.Start{Slot: b, Trial: true, After: slots.Boot{Committed: a, Trial: b, Args: "quiet"}}},
 		{name: "exhausted", boot: spent, want: slots.Start{Slot: a, Failed: b, After: spent}, words: "ros.failed=B"},
 		{name: "cannot count", boot: armed, medium: slots.Medium{ReadOnly: true}, words: "ros.failed=B ros.uncounted",
 			want: slots.Start{Slot: a, Failed: b, Uncounted: true, After: armed}},
@@ -86,6 +88,7 @@ func TestCheck(t *testing.T) {
 		{slots.Boot{Committed: "A", Trial: "A", Tries: 1}, `slot A is committed, so "A" cannot be on trial`},
 		{slots.Boot{Committed: "A", Trial: "B", Tries: 4}, "a trial has 0 to 3 tries, not 4"},
 		{slots.Boot{Committed: "A", Tries: 1}, "there are tries, but nothing is on trial"},
+		{slots.Boot{Committed: "A", Args: "quiet"}, "there are kernel arguments of a trial, but nothing is on trial"},
 		{slots.Boot{Committed: "A", Previous: "B", Trial: "B", Tries: 3}, ""},
 	} {
 		if got := text(tt.boot.Check()); got != tt.want {

@@ -186,8 +186,8 @@ func (m *Machine) note(change func(slots.Record) slots.Record) {
 }
 
 // Arm puts what Stage left in the other slot on trial: the next start, and no
-// other, is of it.
-func (m *Machine) Arm(res osupdate.Upgraded) (osupdate.Upgraded, error) {
+// other, is of it. args are kernel arguments that are on trial with it.
+func (m *Machine) Arm(res osupdate.Upgraded, args string) (osupdate.Upgraded, error) {
 	// A release that is tried a second time and then never reaches PID 1 would be
 	// explained by what its first trial wrote.
 	if err := m.ForgetNote(); err != nil {
@@ -195,7 +195,7 @@ func (m *Machine) Arm(res osupdate.Upgraded) (osupdate.Upgraded, error) {
 	}
 	boot, err := m.Loader.Boot()
 	if err == nil {
-		boot, err = boot.Arm(res.Slot, tries)
+		boot, err = boot.Arm(res.Slot, tries, args)
 	}
 	if err == nil {
 		err = m.Loader.SetBoot(boot)

@@ -176,7 +176,7 @@ func TestStageAndArm(t *testing.T) {
 		t.Fatalf("Stage again = %+v, %v, boot notes forgotten: %d; want already there, and none", again, err, r.forgot)
 	}
 	r.noNote = errors.New("no partition BOOT_NOTE") // explains less, and is no reason to stop
-	armed, err := r.Arm(again)
+	armed, err := r.Arm(again, "")
 	if err != nil || !armed.Armed || r.forgot != 1 {
 		t.Fatalf("Arm = %+v, %v, boot notes forgotten: %d; want armed, and one", armed, err, r.forgot)
 	}
@@ -379,7 +379,7 @@ func TestCutAnywhere(t *testing.T) {
 		}
 		res, err := r.Stage(t.Context(), v2, upgrade.Options{})
 		if err == nil {
-			_, err = r.Arm(res)
+			_, err = r.Arm(res, "")
 		}
 		r.loader.Step = nil
 		start := r.boot(t).Start(slots.Medium{})

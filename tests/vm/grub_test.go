@@ -23,6 +23,12 @@ import (
 // guest and of GRUB, and few of the kernel.
 const grubArgs = `%s loglevel=1 "ros.note=a  b;$c {d}" -- last`
 
+// trialArgs are on trial with a release, and grubTrialArgs what it starts with.
+const (
+	trialArgs     = `loglevel=1 "trial.note=$x  y"`
+	grubTrialArgs = `%s "ros.note=a  b;$c {d}" loglevel=1 "trial.note=$x  y" -- last`
+)
+
 // grubCase is a disk, and what must start from it, one start after the other.
 type grubCase struct {
 	name   string
@@ -34,10 +40,10 @@ type grubCase struct {
 
 // grubCases hold the real GRUB against slots.Boot.Start.
 var grubCases = []grubCase{
-	{name: "trial", boot: slots.Boot{Committed: slots.A, Trial: slots.B, Tries: 2}, starts: 4},
+	{name: "trial", boot: slots.Boot{Committed: slots.A, Trial: slots.B, Tries: 2, Args: trialArgs}, starts: 4},
 	{name: "fallback", boot: slots.Boot{Committed: slots.B, Previous: slots.A}, starts: 2,
 		medium: slots.Medium{Unloadable: []slots.Slot{slots.B}}, spoil: without("slots/B/initrd.img")},
-	{name: "unloadable-trial", boot: slots.Boot{Committed: slots.A, Trial: slots.B, Tries: 3}, starts: 2,
+	{name: "unloadable-trial", boot: slots.Boot{Committed: slots.A, Trial: slots.B, Tries: 3, Args: trialArgs}, starts: 2,
 		medium: slots.Medium{Unloadable: []slots.Slot{slots.B}}, spoil: without("slots/B/vmlinuz")},
 	{name: "read-only", boot: slots.Boot{Committed: slots.A, Trial: slots.B, Tries: 1}, starts: 2, medium: slots.Medium{ReadOnly: true}},
 	{name: "lost-variables", boot: slots.Boot{Committed: slots.B}, starts: 1, spoil: func(files map[string][]byte) {
@@ -63,7 +69,7 @@ func grub(firmware string) func(*testing.T, lab) {
 }
 
 func (l lab) grubCase(t *testing.T, firmware string, files map[string][]byte, c grubCase) {
-	files["grub/grubenv"] = grubenv(t, files, c.boot)
+	setBoot(t, files, c.boot)
 	if c.spoil != nil {
 		c.spoil(files)
 	}
@@ -77,7 +83,13 @@ func (l lab) grubCase(t *testing.T, firmware string, files map[string][]byte, c 
 		want := b.Start(c.medium)
 		line := g.expect(t, regexp.MustCompile(`STARTED .* END`), bootPatience)
 		line = strings.TrimSuffix(strings.TrimPrefix(line, "STARTED "), " END")
-		checkStart(t, n+1, line, want, fmt.Sprintf(grubArgs, l.system.Console))
+		args := grubArgs
+		if want.Trial && c.boot.Args != "" {
+			args = grubTrialArgs
+		} else if strings.Contains(line, "trial.note") {
+			t.Errorf("start %d is no trial, and has the arguments of one: %s", n+1, line)
+		}
+		checkStart(t, n+1, line, want, fmt.Sprintf(args, l.system.Console))
 		b = want.After
 	}
 }
@@ -114,7 +126,7 @@ func grubWatchdog(t *testing.T, l lab) {
 		t.Fatal("grub.cfg does not say how long the watchdog waits")
 	}
 	files["grub/grub.cfg"] = cfg
-	files["grub/grubenv"] = grubenv(t, files, slots.Boot{Committed: slots.A, Trial: slots.B, Tries: 1})
+	setBoot(t, files, slots.Boot{Committed: slots.A, Trial: slots.B, Tries: 1})
 	files["slots/B/initrd.img"] = fileText(t, l.initrd(t, "echo HANGING\nwhile :; do /bin/busybox sleep 1000; done\n"))
 	g := l.startGRUB(t, qemu.Config{Firmware: "bios", Watchdog: "pause"}, l.grubDisk(t, files), false)
 	g.expect(t, regexp.MustCompile(`^HANGING$`), bootPatience)
@@ -231,8 +243,8 @@ func (l lab) initrd(t *testing.T, script string) bootloader.File {
 	return file
 }
 
-// grubenv is a block with these variables, as the loader itself writes it.
-func grubenv(t *testing.T, files map[string][]byte, b slots.Boot) []byte {
+// setBoot changes the files as the loader itself does.
+func setBoot(t *testing.T, files map[string][]byte, b slots.Boot) {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range files {
@@ -247,11 +259,17 @@ func grubenv(t *testing.T, files map[string][]byte, b slots.Boot) []byte {
 	if err := (bootloader.GRUB{Files: bootloader.Dir(dir)}).SetBoot(b); err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(filepath.Join(dir, "grub/grubenv"))
+	changed, err := filepath.Glob(filepath.Join(dir, "grub/*"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return text
+	for _, file := range changed {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files["grub/"+filepath.Base(file)] = text
+	}
 }
 
 // grubDisk makes a raw disk for BIOS and UEFI: a BIOS boot partition and an EFI

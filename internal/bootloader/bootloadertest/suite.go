@@ -66,6 +66,7 @@ func Suite(t *testing.T, make Maker) {
 	t.Run("refusals", func(t *testing.T) { testRefusals(t, make) })
 	t.Run("room", func(t *testing.T) { testRoom(t, make) })
 	t.Run("args", func(t *testing.T) { testArgs(t, make) })
+	t.Run("args of a trial", func(t *testing.T) { testTrialArgs(t, make) })
 	t.Run("every cut", func(t *testing.T) { testEveryCut(t, make) })
 	t.Run("random traces", func(t *testing.T) { testTraces(t, make) })
 }
@@ -80,6 +81,9 @@ func testBoot(t *testing.T, make Maker) {
 	for _, want := range []slots.Boot{
 		{Committed: slots.A},
 		{Committed: slots.A, Trial: slots.B, Tries: 3},
+		{Committed: slots.A, Trial: slots.B},
+		{Committed: slots.A, Trial: slots.B, Args: `quiet "a=b c" -- last`},
+		{Committed: slots.A, Trial: slots.B, Tries: 1, Args: "debug"},
 		{Committed: slots.A, Trial: slots.B},
 		{Committed: slots.B, Previous: slots.A},
 		{Committed: slots.B, Previous: slots.A, Trial: slots.A, Tries: 1},
@@ -133,6 +137,8 @@ func testRefusals(t *testing.T, make Maker) {
 
 	must(t, l.WriteSlot(slots.B, entry(1)))
 	must(t, l.SetBoot(slots.Boot{Committed: slots.A, Trial: slots.B, Tries: 1}))
+	refused(l.SetBoot(slots.Boot{Committed: slots.A, Trial: slots.B, Tries: 1, Args: "ros.slot=A"}), change+`"ros.slot" belongs to the boot loader`)
+	refused(l.SetBoot(slots.Boot{Committed: slots.A, Args: "quiet"}), change+"there are kernel arguments of a trial, but nothing is on trial")
 	refused(l.WriteSlot(slots.B, entry(2)), write+"B: slot B is on trial")
 	refused(l.ClearSlot(slots.B), clear+"B: slot B is on trial")
 	must(t, l.SetBoot(slots.Boot{Committed: slots.A, Previous: slots.B}))
@@ -224,6 +230,53 @@ func testArgs(t *testing.T, make Maker) {
 		}
 		if got, err := m.Loader().Boot(); err != nil || got != boot {
 			t.Errorf("SetArgs(%q) changed Boot to %+v, %v", tt.args, got, err)
+		}
+	}
+}
+
+// testTrialArgs: what a trial was started with becomes the operator's when the
+// trial is committed, and nobody's when it is not.
+func testTrialArgs(t *testing.T, make Maker) {
+	armed := slots.Boot{Committed: slots.A, Trial: slots.B, Tries: 1, Args: "x=2 quiet -- y"}
+	commit := slots.Boot{Committed: slots.B, Previous: slots.A}
+	for _, tt := range []struct {
+		name  string
+		args  string // of the operator, before
+		boots []slots.Boot
+		then  string // of the operator, set behind the first of boots; "": they stay
+		want  string
+	}{
+		{name: "armed", args: "x=1", boots: []slots.Boot{armed}, want: "x=1"},
+		{name: "given up", args: "x=1", boots: []slots.Boot{armed, {Committed: slots.A}}, want: "x=1"},
+		{name: "armed again", args: "x=1", boots: []slots.Boot{armed, {Committed: slots.A, Trial: slots.B, Tries: 1}, commit}, want: "x=1"},
+		{name: "armed with others", args: "x=1", boots: []slots.Boot{armed, {Committed: slots.A, Trial: slots.B, Tries: 1, Args: "z"}, commit}, want: "x=1 z"},
+		{name: "committed", args: "x=1 -- w", boots: []slots.Boot{armed, {Committed: slots.A, Trial: slots.B, Args: armed.Args}, commit},
+			want: "x=1 x=2 quiet -- w y"},
+		{name: "there already", args: "x=2 x=1 quiet -- y w", boots: []slots.Boot{armed, commit}, want: "x=1 x=2 quiet -- w y"},
+		{name: "changed meanwhile", args: "x=1", boots: []slots.Boot{armed, commit}, then: "v", want: "v x=2 quiet -- y"},
+		{name: "changed and given up", args: "x=1", boots: []slots.Boot{armed, {Committed: slots.A}}, then: "v", want: "v"},
+		{name: "and there again", args: "x=1", boots: []slots.Boot{armed, commit,
+			{Committed: slots.B, Trial: slots.A, Tries: 1, Args: "quiet"}, {Committed: slots.A, Previous: slots.B}}, want: "x=1 x=2 quiet -- y"},
+	} {
+		m := newMachine(t, make)
+		must(t, m.Loader().WriteSlot(slots.B, entry(1)))
+		must(t, m.Loader().SetArgs(tt.args))
+		for i, b := range tt.boots {
+			m.CutAfter(0)
+			must(t, m.Loader().SetBoot(b))
+			if m.Steps() != 1 && b.Args == "" {
+				t.Errorf("%s: to set %+v took %d writes, want 1", tt.name, b, m.Steps())
+			}
+			if i == 0 && tt.then != "" {
+				must(t, m.Loader().SetArgs(tt.then))
+			}
+			m.PowerOn()
+			if got, err := m.Loader().Boot(); err != nil || got != b {
+				t.Errorf("%s: Boot() = %+v, %v, want %+v", tt.name, got, err, b)
+			}
+		}
+		if got, err := m.Loader().Args(); err != nil || got != tt.want {
+			t.Errorf("%s: Args() = %q, %v, want %q", tt.name, got, err, tt.want)
 		}
 	}
 }

@@ -22,7 +22,9 @@ type trace struct {
 	holds     map[slots.Slot]int  // the release that each slot held last, and whole
 	committed map[slots.Slot]bool // slots whose present content was committed once
 
-	committing slots.Slot // what the last commit was of, until it is known how it went
+	committing slots.Slot      // what the last commit was of, until it is known how it went
+	tried      string          // the arguments that were on trial with it
+	kept       map[string]bool // arguments of trials that were committed
 	log        []string
 }
 
@@ -30,7 +32,7 @@ func newTrace(t *testing.T, make Maker, seed int64) *trace {
 	random := rand.New(rand.NewSource(seed))
 	return &trace{
 		t: t, m: make(t, random, 1<<30), random: random, running: slots.Running{Slot: slots.A},
-		holds: map[slots.Slot]int{slots.A: 0}, committed: map[slots.Slot]bool{slots.A: true},
+		holds: map[slots.Slot]int{slots.A: 0}, committed: map[slots.Slot]bool{slots.A: true}, kept: map[string]bool{},
 	}
 }
 
@@ -89,7 +91,11 @@ func (tr *trace) upgrade(l bootloader.Loader) error {
 	if err := l.WriteSlot(s, entry(tr.release)); err != nil {
 		return err
 	}
-	if b, err = b.Arm(s, 1+tr.random.Intn(slots.MaxTries)); err != nil {
+	args := ""
+	if tr.random.Intn(2) == 0 {
+		args = fmt.Sprintf("of=%d", tr.release)
+	}
+	if b, err = b.Arm(s, 1+tr.random.Intn(slots.MaxTries), args); err != nil {
 		return err
 	}
 	return l.SetBoot(b)
@@ -100,23 +106,44 @@ func (tr *trace) commit(l bootloader.Loader) error {
 	if err != nil {
 		return err
 	}
+	tried := b.Args
 	if b, err = b.Commit(tr.running); err != nil {
 		return nil
 	}
-	tr.committing = tr.running.Slot
+	tr.committing, tr.tried = tr.running.Slot, tried
 	if err := l.SetBoot(b); err != nil {
 		return err
 	}
-	tr.settle(b)
+	tr.settle(l, b)
 	return nil
 }
 
-// settle finds out whether the commit before took place.
-func (tr *trace) settle(b slots.Boot) {
+// settle finds out whether the commit before took place, and whether the
+// arguments of the trial came with it.
+func (tr *trace) settle(l bootloader.Loader, b slots.Boot) {
+	tr.t.Helper()
 	if s := tr.committing; s != "" && b.Committed == s {
 		tr.committed[s] = true
+		if args, err := l.Args(); err != nil || tr.tried != "" && !strings.HasSuffix(" "+args, " "+tr.tried) {
+			tr.fatal("the arguments are %q, %v, without those of the trial: %q", args, err, tr.tried)
+		}
+		tr.kept[tr.tried] = true
 	}
 	tr.committing = ""
+}
+
+// wantArgs: no argument of a trial that was not committed.
+func (tr *trace) wantArgs(l bootloader.Loader) {
+	tr.t.Helper()
+	args, err := l.Args()
+	if err != nil {
+		tr.fatal("Args() = %v", err)
+	}
+	for w := range strings.FieldsSeq(args) {
+		if strings.HasPrefix(w, "of=") && !tr.kept[w] {
+			tr.fatal("the arguments are %q, and the release of %q was never committed", args, w)
+		}
+	}
 }
 
 // powerOn starts the machine as its boot loader does, and checks the promise.
@@ -128,7 +155,8 @@ func (tr *trace) powerOn() {
 	if err != nil {
 		tr.fatal("Boot() = %v", err)
 	}
-	tr.settle(b)
+	tr.settle(l, b)
+	tr.wantArgs(l)
 	var medium slots.Medium
 	for _, s := range slots.All {
 		if _, err := l.ReadSlot(s); err != nil {
