@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,8 +14,9 @@ import (
 )
 
 // loadKernel has the kernel of the slot on trial ready for PID 1 to jump to. The
-// boot loader does not run then, so its count is taken here: a trial that ends
-// badly ends in the committed slot all the same.
+// boot loader does not run then, and does not count. Nor is anything counted
+// here, since the machine may never jump: the trial counts itself (settle). One
+// that dies before that is started once more, by the boot loader.
 func (u upgrading) loadKernel(res osupdate.Upgraded) (osupdate.Upgraded, error) {
 	if err := u.kexec(res); err != nil {
 		return res, fmt.Errorf("cannot restart into %s without the firmware: %w; the next ordinary restart tries it", res.Version, err)
@@ -56,12 +56,12 @@ func (u upgrading) kexec(res osupdate.Upgraded) error {
 	}
 	words := append([]string{"loglevel=4", "panic=10", entry.Cmdline}, start.Words()...)
 	line := strings.Join(append(words, args), " ")
-	if err := u.Loader.SetBoot(start.After); err != nil {
-		return err
-	}
+	return u.load(kernel, initrd, line)
+}
+
+func kexecFileLoad(kernel, initrd *os.File, line string) error {
 	if err := unix.KexecFileLoad(int(kernel.Fd()), int(initrd.Fd()), line, 0); err != nil {
-		// The trial did not have its start.
-		return errors.Join(fmt.Errorf("kexec_file_load: %w", err), u.Loader.SetBoot(boot))
+		return fmt.Errorf("kexec_file_load: %w", err)
 	}
 	return nil
 }

@@ -13,9 +13,10 @@ import (
 	"github.com/rosteros/ros/internal/slots"
 )
 
-// settle finds out, once the system is up, how it came to be started: it writes
-// down why a trial failed and takes that trial back, and mends variables of the
-// boot loader that are lost. A second time there is nothing left to do.
+// settle finds out, once the system is up, how it came to be started: it counts
+// a trial that the boot loader did not start, writes down why a trial failed and
+// takes that trial back, and mends variables of the boot loader that are lost. A
+// second time there is nothing left to do.
 func (m *machine) settle(ctx context.Context) (res osupdate.Settled, err error) {
 	err = m.with(ctx, func(l bootloader.Loader) error {
 		b, err := l.Boot()
@@ -25,6 +26,9 @@ func (m *machine) settle(ctx context.Context) (res osupdate.Settled, err error) 
 		}
 		if err != nil {
 			return err
+		}
+		if counted := b.Count(m.running); counted != b {
+			return l.SetBoot(counted)
 		}
 		if b.Trial == "" || m.running.Slot == b.Trial || b.Tries > 0 && m.running.Failed != b.Trial {
 			return nil

@@ -31,6 +31,8 @@ type bench struct {
 	loader *bootloader.Memory
 	told   []initctl.Trial
 	tells  error
+	loaded []string // command lines of kernels to jump to
+	loads  error
 }
 
 func entryOf(version string) bootloader.Entry {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"syscall"
 
@@ -35,7 +36,7 @@ func runUpgrade(ctx context.Context, c call) (any, error) {
 		return nil, err
 	}
 	defer r.Close()
-	u := upgrading{Machine: m, release: r, options: o, insist: upgrade.Options{BelowFloor: o.BelowFloor, Retry: o.Retry}}
+	u := upgrading{Machine: m, release: r, options: o, insist: upgrade.Options{BelowFloor: o.BelowFloor, Retry: o.Retry}, load: kexecFileLoad}
 	return u.run(ctx)
 }
 
@@ -74,6 +75,7 @@ type upgrading struct {
 	release *release.Release
 	options osupdate.Upgrade
 	insist  upgrade.Options
+	load    func(kernel, initrd *os.File, line string) error // for a jump: kexec_file_load(2)
 }
 
 func (u upgrading) run(ctx context.Context) (osupdate.Upgraded, error) {

@@ -27,6 +27,7 @@ func watchSlots(ctx context.Context, running slots.Running, t *trial, tell func(
 		return
 	}
 	if running.Trial {
+		go settle(ctx, t.worker, log) // beside: nothing holds up what decides the trial
 		t.run(ctx)
 		running.Trial = false
 	} else {
@@ -40,8 +41,9 @@ func watchSlots(ctx context.Context, running slots.Running, t *trial, tell func(
 	}
 }
 
-// settle has the worker write down how the last trial ended. It tries again
-// while another worker is busy.
+// settle has the worker write down how the last trial ended, or count this one
+// if the boot loader did not start it. It tries again while another worker is
+// busy.
 func settle(ctx context.Context, worker osupdate.Worker, log *slog.Logger) {
 	const tries = 10
 	for range tries {

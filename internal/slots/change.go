@@ -71,6 +71,15 @@ func (b Boot) GiveBack(running Running) Boot {
 	return b
 }
 
+// Count takes the try of a running trial that the boot loader has not counted:
+// the kernel before it started it, without the boot loader.
+func (b Boot) Count(running Running) Boot {
+	if running.Trial && running.Slot == b.Trial {
+		b.Tries = min(b.Tries, running.Left)
+	}
+	return b
+}
+
 // Rollback is the operator's way back. A trial is taken back, whether it runs
 // or waits for the next start; else the previous slot becomes the committed
 // one and the two change places; a second time undoes that, and where an

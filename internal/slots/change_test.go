@@ -41,6 +41,10 @@ func giveBack(r slots.Running) func(slots.Boot) (slots.Boot, error) {
 	return func(b slots.Boot) (slots.Boot, error) { return b.GiveBack(r), nil }
 }
 
+func count(r slots.Running) func(slots.Boot) (slots.Boot, error) {
+	return func(b slots.Boot) (slots.Boot, error) { return b.Count(r), nil }
+}
+
 func rollback(r slots.Running) func(slots.Boot) (slots.Boot, error) {
 	return func(b slots.Boot) (slots.Boot, error) { return b.Rollback(r) }
 }
@@ -98,6 +102,13 @@ func TestChanges(t *testing.T) {
 			want: slots.Boot{Committed: a, Trial: b, Tries: 1}},
 		{name: "nothing to give back", boot: slots.Boot{Committed: b, Previous: a}, do: giveBack(trying(b, 0)), want: slots.Boot{Committed: b, Previous: a}},
 		{name: "not a trial", boot: slots.Boot{Committed: a, Trial: b, Tries: 1}, do: giveBack(on(a)), want: slots.Boot{Committed: a, Trial: b, Tries: 1}},
+
+		{name: "count", boot: slots.Boot{Committed: a, Trial: b, Tries: 1}, do: count(trying(b, 0)), want: slots.Boot{Committed: a, Trial: b}},
+		{name: "counted already", boot: slots.Boot{Committed: a, Trial: b, Tries: 2}, do: count(trying(b, 2)),
+			want: slots.Boot{Committed: a, Trial: b, Tries: 2}},
+		{name: "nothing to count", boot: slots.Boot{Committed: b, Previous: a}, do: count(trying(b, 0)), want: slots.Boot{Committed: b, Previous: a}},
+		{name: "another is on trial", boot: slots.Boot{Committed: a, Trial: b, Tries: 1}, do: count(on(a)),
+			want: slots.Boot{Committed: a, Trial: b, Tries: 1}},
 
 		{name: "roll back", boot: slots.Boot{Committed: b, Previous: a}, do: rollback(on(b)), want: slots.Boot{Committed: a, Previous: b}},
 		{name: "keep the previous, started by hand", boot: slots.Boot{Committed: b, Previous: a}, do: rollback(on(a)), want: slots.Boot{Committed: a, Previous: b}},

@@ -48,8 +48,9 @@ func (g *guest) checkKexec(t *testing.T, ref string) {
 	if done := g.upgrade(t, "--kexec "+ref); !done.Armed || !done.Kexec {
 		t.Errorf("ros os upgrade --kexec: %+v", done)
 	}
-	s := g.backFrom(t, id, func(s slots.Status) bool { return s.State == slots.Trying })
-	if s.Version != "v9.0.0" || s.Running.Slot != slots.B || s.Boot == nil || s.Boot.Tries != 0 || s.Next != slots.A {
+	// No boot loader has counted it: rosd has it counted.
+	s := g.backFrom(t, id, func(s slots.Status) bool { return s.State == slots.Trying && s.Boot != nil && s.Boot.Tries == 0 })
+	if s.Version != "v9.0.0" || s.Running.Slot != slots.B || s.Next != slots.A {
 		t.Errorf("ros os status on trial: %+v", s)
 	}
 	if strings.Contains(g.Console.Since(from), "GRUB") {
