@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -117,18 +118,25 @@ func (m *machine) carryOut(o order) {
 		m.closeShells()
 		m.shutdown(timeout).run()
 	}
-	m.closeWatchdog()
+	command := rebootCommand(o.op, kexecLoaded)
+	m.letGoOfWatchdog(command)
 	m.out.say(warning, o.op+": now")
 	m.out.flush(time.Second)
-	m.fail(fmt.Errorf("cannot %s: %w", o.op, reboot(o.op)))
+	err := unix.Reboot(command)
+	if command == unix.LINUX_REBOOT_CMD_KEXEC { // nothing is left to go back to, and GRUB starts the same
+		err = errors.Join(err, unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART))
+	}
+	m.fail(fmt.Errorf("cannot %s: %w", o.op, err))
 }
+
+const kexecLoaded = "/sys/kernel/kexec_loaded"
 
 // reboot is reboot(2) for an operation; it returns only an error.
 func reboot(op string) error {
-	return unix.Reboot(rebootCommand(op, "/sys/kernel/kexec_loaded"))
+	return unix.Reboot(rebootCommand(op, kexecLoaded))
 }
 
-func rebootCommand(op, kexecLoaded string) int {
+func rebootCommand(op, loaded string) int {
 	switch op {
 	case initctl.OpPoweroff:
 		return unix.LINUX_REBOOT_CMD_POWER_OFF
@@ -137,7 +145,7 @@ func rebootCommand(op, kexecLoaded string) int {
 	case initctl.OpKexec:
 		// Without a kernel to jump to the call would fail, when nothing is left
 		// that could be gone back to.
-		if text, _ := os.ReadFile(kexecLoaded); strings.TrimSpace(string(text)) == "1" {
+		if text, _ := os.ReadFile(loaded); strings.TrimSpace(string(text)) == "1" {
 			return unix.LINUX_REBOOT_CMD_KEXEC
 		}
 	}

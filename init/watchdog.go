@@ -117,6 +117,38 @@ func (m *machine) closeWatchdog() {
 	}
 }
 
+// letGoOfWatchdog is for what PID 1 does last: it disarms the watchdog, but over a
+// jump into another kernel. No boot loader arms it for that one, which may hang
+// before its PID 1 takes over. The hardware goes on watching only if the kernel
+// was told not to stop it on the way (watchdog.stop_on_reboot=0); the kernel's
+// own ends with the kernel.
+func (m *machine) letGoOfWatchdog(command int) {
+	if command != unix.LINUX_REBOOT_CMD_KEXEC {
+		m.closeWatchdog()
+		return
+	}
+	m.dropSoftdog()
+	m.mu.Lock()
+	dog := m.watchdog
+	m.mu.Unlock()
+	if dog == nil {
+		return
+	}
+	dog.extend()
+	m.feedWatchdog()
+	m.out.say(warning, "armed over the jump: "+dog.String())
+}
+
+// extend gives the next kernel as long as the device allows, up to what its
+// start takes on a slow machine. A device that takes none of these keeps its own.
+func (w *watchdog) extend() {
+	for _, seconds := range []int{180, 120, 90} {
+		if unix.IoctlSetPointerInt(int(w.f.Fd()), unix.WDIOC_SETTIMEOUT, seconds) == nil {
+			return
+		}
+	}
+}
+
 // dropSoftdog closes the kernel's own watchdog, which only a trial has.
 func (m *machine) dropSoftdog() {
 	m.mu.Lock()

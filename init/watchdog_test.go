@@ -61,6 +61,34 @@ func TestWatchdogIsHandedOn(t *testing.T) {
 	}
 }
 
+// Over a jump into another kernel the hardware goes on watching; before every
+// other end PID 1 disarms it.
+func TestWatchdogAtTheEnd(t *testing.T) {
+	for command, want := range map[int]string{
+		unix.LINUX_REBOOT_CMD_KEXEC:     "\x00\x00\x00", // armed, fed a last time, and by obey
+		unix.LINUX_REBOOT_CMD_RESTART:   "\x00V",
+		unix.LINUX_REBOOT_CMD_POWER_OFF: "\x00V",
+		unix.LINUX_REBOOT_CMD_HALT:      "\x00V",
+	} {
+		path := filepath.Join(t.TempDir(), "watchdog")
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, _ := testMachine(t)
+		m.letGoOfWatchdog(command) // there is none: nothing to do
+		if _, err := m.armWatchdog(f); err != nil {
+			t.Fatal(err)
+		}
+		m.letGoOfWatchdog(command)
+		m.feedWatchdog()
+		if text, err := os.ReadFile(path); string(text) != want || err != nil {
+			t.Errorf("before reboot(%#x) the device was told %q, %v, want %q", command, text, err, want)
+		}
+		m.closeWatchdog()
+	}
+}
+
 func TestBadHandOver(t *testing.T) {
 	for _, value := range []string{"", "x", "-1", "99999"} {
 		t.Setenv(watchdogVariable, value)

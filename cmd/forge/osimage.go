@@ -281,8 +281,10 @@ func (f *forge) seal(tree string) error {
 }
 
 // kernelSettings are those of every boot. Huge pages only for those who ask
-// (madvise): given to all, they double what small daemons take.
-const kernelSettings = "transparent_hugepage=madvise"
+// (madvise): given to all, they double what small daemons take. The kernel leaves
+// the watchdog to PID 1, which disarms it before a restart and not before a jump
+// into a new kernel.
+const kernelSettings = "transparent_hugepage=madvise watchdog.stop_on_reboot=0"
 
 // bootInfo is boot.json: what a boot loader, or QEMU in its place, must know.
 type bootInfo struct {

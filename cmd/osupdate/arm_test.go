@@ -2,8 +2,10 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -22,15 +24,21 @@ func (b *bench) staged(o osupdate.Upgrade) (upgrading, osupdate.Upgraded) {
 	u := upgrading{
 		Machine: &upgrade.Machine{
 			Loader: b.loader, Running: b.running, Record: b.record, ForgetNote: func() error { return nil },
-			Now: func() time.Time { return noon }, Log: slog.New(slog.DiscardHandler),
+			Now: func() time.Time { return noon }, Events: b, Log: slog.New(slog.DiscardHandler),
 		},
-		options: o,
+		options: o, sys: b.sys,
 		load: func(kernel, initrd *os.File, line string) error {
 			b.loaded = append(b.loaded, line)
 			return b.loads
 		},
 	}
 	return u, osupdate.Upgraded{Release: idOf("v2"), Slot: slots.B}
+}
+
+func (b *bench) Progress(string, int64, int64) {}
+
+func (b *bench) Note(format string, args ...any) {
+	b.noted = append(b.noted, fmt.Sprintf(format, args...))
 }
 
 // start does what GRUB does, and is the machine then.
@@ -213,5 +221,47 @@ func TestKexecCannotLoad(t *testing.T) {
 	}
 	if got := b.boot(t); got != (slots.Boot{Committed: slots.A, Trial: slots.B, Tries: 1}) {
 		t.Errorf("the boot loader keeps %+v", got)
+	}
+}
+
+// TestKexecWarns: who jumps is told when nothing would reset the machine.
+func TestKexecWarns(t *testing.T) {
+	const dog = "class/watchdog/watchdog0/"
+	const stops = "module/watchdog/parameters/stop_on_reboot"
+	const hangs = "a release that hangs before its first program runs will wait for somebody to reset the machine: "
+	for _, tt := range []struct {
+		name  string
+		files map[string]string
+		want  []string
+	}{
+		{"none", nil, []string{hangs + "it has no hardware watchdog"}},
+		{"software", map[string]string{dog + "identity": "Software Watchdog", dog + "state": "active", stops: "0"},
+			[]string{hangs + "it has no hardware watchdog"}},
+		{"not in use", map[string]string{dog + "identity": "i6300ESB timer", dog + "state": "inactive", stops: "0"},
+			[]string{hangs + "its watchdog (i6300ESB timer) is not in use"}},
+		{"stopped by an older release", map[string]string{dog + "identity": "i6300ESB timer", dog + "state": "active", stops: "-1"},
+			[]string{hangs + "the kernel that runs stops the watchdog (i6300ESB timer) on the way down"}},
+		{"guarded", map[string]string{dog + "identity": "i6300ESB timer", dog + "state": "active", stops: "0"}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, slots.Boot{Committed: slots.A}, on(slots.A))
+			b.sys = t.TempDir()
+			for name, text := range tt.files {
+				file := filepath.Join(b.sys, name)
+				if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(file, []byte(text+"\n"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			u, res := b.staged(osupdate.Upgrade{Kexec: true})
+			if res, err := u.arm(res); err != nil || !res.Kexec {
+				t.Fatalf("arm = %+v, %v", res, err)
+			}
+			if diff := cmp.Diff(tt.want, b.noted); diff != "" {
+				t.Errorf("notes (-want +got):\n%s", diff)
+			}
+		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +23,31 @@ func (u upgrading) loadKernel(res osupdate.Upgraded) (osupdate.Upgraded, error) 
 		return res, fmt.Errorf("cannot restart into %s without the firmware: %w; the next ordinary restart tries it", res.Version, err)
 	}
 	res.Kexec = true
+	if why := unguarded(u.sys); why != "" {
+		u.Events.Note("a release that hangs before its first program runs will wait for somebody to reset the machine: %s", why)
+	}
 	return res, nil
+}
+
+// unguarded says why nothing resets the machine when the new kernel hangs before
+// its PID 1 runs; "" if the watchdog does, which PID 1 leaves armed. Whoever
+// types --kexec may have reasons to go on; the policy never jumps.
+func unguarded(sys string) string {
+	read := func(name string) string {
+		text, _ := os.ReadFile(filepath.Join(sys, name))
+		return strings.TrimSpace(string(text))
+	}
+	const dog = "class/watchdog/watchdog0/"
+	name := read(dog + "identity")
+	switch {
+	case name == "" || name == "Software Watchdog": // which ends with the kernel
+		return "it has no hardware watchdog"
+	case read(dog+"state") != "active":
+		return fmt.Sprintf("its watchdog (%s) is not in use", name)
+	case read("module/watchdog/parameters/stop_on_reboot") != "0":
+		return fmt.Sprintf("the kernel that runs stops the watchdog (%s) on the way down", name)
+	}
+	return ""
 }
 
 func (u upgrading) kexec(res osupdate.Upgraded) error {

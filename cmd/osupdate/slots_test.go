@@ -33,6 +33,8 @@ type bench struct {
 	tells  error
 	loaded []string // command lines of kernels to jump to
 	loads  error
+	sys    string   // in place of /sys
+	noted  []string // told to who upgrades
 }
 
 func entryOf(version string) bootloader.Entry {

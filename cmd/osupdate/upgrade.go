@@ -36,7 +36,10 @@ func runUpgrade(ctx context.Context, c call) (any, error) {
 		return nil, err
 	}
 	defer r.Close()
-	u := upgrading{Machine: m, release: r, options: o, insist: upgrade.Options{BelowFloor: o.BelowFloor, Retry: o.Retry}, load: kexecFileLoad}
+	u := upgrading{
+		Machine: m, release: r, options: o, insist: upgrade.Options{BelowFloor: o.BelowFloor, Retry: o.Retry},
+		load: kexecFileLoad, sys: "/sys",
+	}
 	return u.run(ctx)
 }
 
@@ -76,6 +79,7 @@ type upgrading struct {
 	options osupdate.Upgrade
 	insist  upgrade.Options
 	load    func(kernel, initrd *os.File, line string) error // for a jump: kexec_file_load(2)
+	sys     string                                           // where sysfs is
 }
 
 func (u upgrading) run(ctx context.Context) (osupdate.Upgraded, error) {

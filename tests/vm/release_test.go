@@ -125,7 +125,7 @@ func (r *releases) make(t *testing.T, version string, c change) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmdline := fmt.Sprintf("ros.roothash=%s ros.hashoffset=%d transparent_hugepage=madvise", img.rootHash, img.offset)
+	cmdline := fmt.Sprintf("ros.roothash=%s ros.hashoffset=%d transparent_hugepage=madvise watchdog.stop_on_reboot=0", img.rootHash, img.offset)
 	if c.cmdline != nil {
 		cmdline = c.cmdline(cmdline)
 	}

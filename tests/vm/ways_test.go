@@ -56,6 +56,9 @@ func (g *guest) checkKexec(t *testing.T, ref string) {
 	if strings.Contains(g.Console.Since(from), "GRUB") {
 		t.Error("the boot loader has run")
 	}
+	if !strings.Contains(g.Console.Since(from), "armed over the jump: /dev/watchdog (i6300ESB") {
+		t.Error("nothing would have reset a kernel that hangs after the jump")
+	}
 	if line := g.sh(t, "sudo cat /proc/1/root/proc/cmdline"); !strings.Contains(line, steadyClock) {
 		t.Errorf("the operator's arguments are not on the kernel command line: %s", line)
 	}
