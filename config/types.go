@@ -154,7 +154,7 @@ type Rancher struct {
 	Password               Password            `yaml:"password" is:"password" when:"logins" doc:"Password of rancher: a hash of crypt(5), or in clear."`
 	Autologin              []string            `yaml:"autologin" is:"terminal" when:"logins" doc:"Terminals without a login prompt: tty1, ttyS0. On the command line it may be given once for each."`
 	ShutdownTimeoutSeconds int                 `yaml:"shutdown_timeout" is:"shutdown-timeout" when:"power" doc:"Seconds that all services together have to stop."`
-	HTTPLoadRetries        int                 `yaml:"http_load_retries" is:"count" none:"this version fetches no service files" doc:"How often a file is asked for again over HTTP."`
+	HTTPLoadRetries        int                 `yaml:"http_load_retries" is:"count" none:"what services_include names is asked for until it is there; ros service enable asks once" doc:"How often a file is asked for again over HTTP."`
 	PreloadWait            bool                `yaml:"preload_wait" none:"an image counts as loaded only when the engine has read all of it" doc:"Wait for preloaded images."`
 	HypervisorService      bool                `yaml:"hypervisor_service" none:"no guest agent is started by itself; name it in services_include" doc:"Start the agent of the hypervisor."`
 	Recovery               bool                `yaml:"recovery" also:"rescue" when:"kernel" doc:"Stop in the rescue shell."`
