@@ -15,7 +15,7 @@ func (a *app) configMergeVerb() *cli.Command {
 		Category: changeConfig,
 		Description: `Mappings merge; a list or a single value replaces the one that is there. Reads
 standard input without -i. A file with a fault is refused as a whole.`,
-		Metadata: examples("sudo ros config merge -i edge.yml", "curl -s http://10.0.0.1/edge.yml | sudo ros config merge"),
+		Metadata: examples("sudo ros config merge -i edge.yml", "wget -qO- http://10.0.0.1/edge.yml | sudo ros config merge"),
 		Flags:    writeFlags(inputFlag("read `FILE` instead of standard input")),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if err := noArguments(cmd); err != nil {

@@ -53,7 +53,8 @@ Colours appear on a terminal only, and not when ` + "`NO_COLOR`" + ` is set.
 	eachCommand(standalone(a.systemDocker()), systemDockerName, section)
 	b.WriteString("## Output for programs\n\n" +
 		"What `--json` prints is stable: fields may be added, none is renamed or removed. A field\n" +
-		"marked *optional* is left out when it has nothing to say. Times are RFC 3339, sizes bytes.\n\n" +
+		"marked *optional* is left out when it has nothing to say. Times are RFC 3339, sizes bytes. The OS has no\n" +
+		"jq: in the examples it runs on the machine that you sit at.\n\n" +
 		"| verb | prints |\n|---|---|\n" +
 		"| `ros status` | Status |\n| `ros service ps`, `ros service list` | array of Service |\n" +
 		"| `ros service plan` | Plan |\n| `ros service spec` | the OCI runtime-spec's config.json |\n" +

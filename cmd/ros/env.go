@@ -18,7 +18,7 @@ func (a *app) envVerb() *cli.Command {
 		Description: `The variables are those of rancher.environment and the proxies of
 rancher.network, as login shells have them: scripts and cron jobs do not.
 Without a command it prints all that a command would have.`,
-		Metadata:     examples("ros env", "ros env curl -O https://example.com/file"),
+		Metadata:     examples("ros env", "ros env wget http://example.com/file"),
 		StopOnNthArg: nth(1),
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			words := cmd.Args().Slice()

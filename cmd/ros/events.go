@@ -17,7 +17,7 @@ func (a *app) eventsVerb() *cli.Command {
 		Category: "The machine",
 		Description: `Prints a line per change until you press Ctrl-C or rosd ends. With --json a line
 is one JSON object.`,
-		Metadata: examples("ros events", `ros events --json | jq 'select(.to == "failed")'`),
+		Metadata: examples("ros events", `ssh rancher@edge-7 ros events --json | jq 'select(.to == "failed")'`),
 		Flags:    []cli.Flag{jsonFlag()},
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if err := noArguments(cmd); err != nil {

@@ -14,7 +14,7 @@ func (a *app) osListVerb() *cli.Command {
 		Name:        "list",
 		Usage:       "the releases that this machine could run",
 		Description: `The list is at rancher.upgrade.url; it is read anew every time.`,
-		Metadata:    examples("sudo ros os list", "sudo ros os list --json | jq -r '.[].version'"),
+		Metadata:    examples("sudo ros os list", "ssh rancher@edge-7 sudo ros os list --json | jq -r '.[].version'"),
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "update", Aliases: []string{"u"}, Usage: "accepted for scripts of RancherOS: the list is always read anew", Local: true},
 			jsonFlag(),

@@ -19,7 +19,7 @@ func (a *app) osStatusVerb() *cli.Command {
 slot, and perhaps tried at the next start), trying (the running one is on
 trial), committed or failed. After a failed trial it says what failed, when,
 and the last lines of that boot's log, which survived it.`,
-		Metadata: examples("ros os status", "ros os status --json | jq -r .state"),
+		Metadata: examples("ros os status", "ssh rancher@edge-7 ros os status --json | jq -r .state"),
 		Flags:    []cli.Flag{jsonFlag()},
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if err := noArguments(cmd); err != nil {

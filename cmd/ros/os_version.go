@@ -25,7 +25,7 @@ func (a *app) osVersionVerb() *cli.Command {
 		Name:        "version",
 		Usage:       "the version of the running OS",
 		Description: `Needs no daemon. --json adds the architecture, the flavour and the kernel.`,
-		Metadata:    examples("ros os version", "ros os version --json | jq -r .kernel"),
+		Metadata:    examples("ros os version", "ssh rancher@edge-7 ros os version --json | jq -r .kernel"),
 		Flags:       []cli.Flag{jsonFlag()},
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			if err := noArguments(cmd); err != nil {

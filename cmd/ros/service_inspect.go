@@ -31,7 +31,7 @@ func (a *app) inspectVerb() *cli.Command {
 		ArgsUsage: changeNamesUsage,
 		Description: `A list with, for each service, its state, its definition and what its container
 is made from.`,
-		Metadata: examples("ros service inspect ntp", "ros service inspect web | jq '.[0].definition.image'"),
+		Metadata: examples("ros service inspect ntp", "ssh rancher@edge-7 ros service inspect web | jq '.[0].definition.image'"),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			names, err := needNames(cmd)
 			if err != nil {

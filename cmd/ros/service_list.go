@@ -18,7 +18,7 @@ func (a *app) listVerb() *cli.Command {
 		ArgsUsage: "[NAME…]",
 		Description: `SCOPE says who runs it: the system's containerd or the user's engine.
 REQUIRED: the machine is not well without it.`,
-		Metadata: examples("ros service list", "ros service list -a", "ros service list --json | jq -r '.[].file'"),
+		Metadata: examples("ros service list", "ros service list -a", "ssh rancher@edge-7 ros service list --json | jq -r '.[].file'"),
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "what is enabled, and what catalogs have", Local: true},
 			&cli.BoolFlag{Name: "update", Aliases: []string{"u"}, Usage: "ask the catalogs, not what was kept of them", Local: true},

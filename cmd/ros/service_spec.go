@@ -16,7 +16,7 @@ func (a *app) specVerb() *cli.Command {
 		ArgsUsage: "NAME",
 		Description: `Prints the JSON that the container runtime is given (OCI runtime-spec
 config.json), with every default filled in. It is JSON with or without --json.`,
-		Metadata: examples("ros service spec ntp", "ros service spec ntp | jq .process.capabilities"),
+		Metadata: examples("ros service spec ntp", "ssh rancher@edge-7 ros service spec ntp | jq .process.capabilities"),
 		Flags:    []cli.Flag{jsonFlag()},
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if cmd.Args().Len() != 1 {

@@ -18,7 +18,7 @@ func (a *app) statusVerb() *cli.Command {
 		Category: "The machine",
 		Description: `The exit status is 1 when a required service is failed, unhealthy or in backoff,
 so that a script can ask; a service that is still starting is not a fault.`,
-		Metadata: examples("ros status", "ros status >/dev/null || echo not well", "ros status --json | jq -r .version"),
+		Metadata: examples("ros status", "ros status >/dev/null || echo not well", "ssh rancher@edge-7 ros status --json | jq -r .version"),
 		Flags:    []cli.Flag{jsonFlag()},
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if err := noArguments(cmd); err != nil {
