@@ -4,7 +4,7 @@ package loader
 // the reason. docs/compose.md has the same list; a test holds the two together.
 // What stands below a refused key is refused with it.
 var refused = map[string]string{
-	"jobs":   "jobs are not run; use a one-shot service (restart: \"no\") and system-cron",
+	"jobs":   "jobs are not run; use a one-shot service (restart: \"no\") and container-cron of the catalog",
 	"models": "the engine of this machine runs no models",
 
 	"services.NAME.build":              "nothing is built on this machine; name an image that a registry has",
