@@ -2,7 +2,7 @@
 // ssh, and from the outside, on the serial console.
 //
 //	go test -tags vm -count 1 -timeout 120m ./tests/vm/...
-//	go test -tags vm -count 1 -run 'TestBoot/amd64/bios' -v ./tests/vm
+//	go test -tags vm -count 1 -timeout 60m -run 'TestBoot/amd64/^bios$' -v ./tests/vm
 //
 // $ROS_BUILD is the build directory, $ROS_ARCH the architectures (default
 // "amd64,arm64"; both must be built), $ROS_TEST_ALL=1 adds the slow matrices,
