@@ -206,10 +206,15 @@ func (e *enabler) prepare(ctx context.Context, what string, refresh bool, say sa
 	env := e.files.environment()
 	services, faults := compose.Parse(file.Origin, file.Text, env)
 	p := &prepared{text: file.Text, repo: file.Repo, kept: catalog.Enabled{Key: what, Name: file.Name, Origin: file.Origin, Time: time.Now().UTC().Truncate(time.Second)}}
+	own := file.Dir
+	if file.Repo != "" { // whoever gives a repository away does not want what services write
+		own = ""
+	}
+	p.kept.Home = e.store.Home(what, own)
 	if slices.ContainsFunc(services, func(s compose.Service) bool { return s.Scope == compose.ScopeUser }) {
 		req := project.Request{Path: file.Origin, Text: file.Text, Dir: file.Dir, Name: file.Name, Env: env, Remote: file.Dir == ""}
 		if req.Remote {
-			req.Dir = e.store.Folder(what)
+			req.Dir = p.kept.Home
 		}
 		result, err := e.files.projects.load(ctx, req)
 		if err != nil {

@@ -213,6 +213,7 @@ func (e *enabler) tryUpdate(ctx context.Context, key string, dryRun bool, say sa
 
 // again makes what runs what the files say now.
 func (e *enabler) again(ctx context.Context, services []string, say sayer) error {
+	e.files.seek(e.configs.config()) // relative paths may begin somewhere else now
 	w := servicesWork{files: e.files, supervisor: e.supervisor}
 	w.reread(ctx)
 	if err := errors.Join(w.errs...); err != nil {

@@ -199,7 +199,7 @@ func TestEnableAndBack(t *testing.T) {
 
 func parsed(t *testing.T, s *station) []compose.Service {
 	t.Helper()
-	file := s.files.enabled.file("http://x/shop.yml")
+	file, _ := s.files.enabled.file("http://x/shop.yml")
 	services, faults := compose.Load(file)
 	if len(faults) > 0 {
 		t.Fatal(faults)

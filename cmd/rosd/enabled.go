@@ -13,13 +13,14 @@ const enabledDir = "/var/lib/rancher/enabled"
 // enabledFiles are the service files that are kept.
 type enabledFiles struct{ catalog.Store }
 
-// file is where the file of a key is kept; "": it is not.
-func (e enabledFiles) file(key string) string {
+// file is where the file of a key is kept, and where relative paths in it begin;
+// "": it is not kept, or they begin beside it.
+func (e enabledFiles) file(key string) (path, home string) {
 	kept, err := e.Get(key)
 	if err != nil {
-		return ""
+		return "", ""
 	}
-	return e.File(kept)
+	return e.File(kept), kept.Home
 }
 
 // pin gives services of the OS the images that were found when they were

@@ -126,7 +126,10 @@ func (e *enabler) wanted() []string {
 	include := e.configs.config().Rancher.ServicesInclude
 	var keys []string
 	for _, key := range slices.Sorted(maps.Keys(include)) {
-		if include[key] && !filepath.IsAbs(key) && !e.builtIn(key) && e.files.enabled.file(key) == "" {
+		if !include[key] || filepath.IsAbs(key) || e.builtIn(key) {
+			continue
+		}
+		if kept, _ := e.files.enabled.file(key); kept == "" {
 			keys = append(keys, key)
 		}
 	}

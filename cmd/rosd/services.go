@@ -305,15 +305,18 @@ func (f *serviceFiles) seek(cfg *config.Config) {
 }
 
 // sources are the places of services as the config adds to them.
-func sources(dirs []string, cfg *config.Config, enabled func(key string) string) compose.Sources {
-	from := compose.Sources{Dirs: dirs, Env: withDomain(apply.Variables(cfg))}
+func sources(dirs []string, cfg *config.Config, enabled func(key string) (path, home string)) compose.Sources {
+	from := compose.Sources{Dirs: dirs, Env: withDomain(apply.Variables(cfg)), Homes: map[string]string{}}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Rancher.ServicesInclude)) {
 		if !cfg.Rancher.ServicesInclude[name] {
 			continue
 		}
 		ext := filepath.Ext(name)
-		if kept := enabled(name); kept != "" {
+		if kept, home := enabled(name); kept != "" {
 			from.Files = append(from.Files, kept)
+			if home != "" {
+				from.Homes[kept] = home
+			}
 		} else if filepath.IsAbs(name) && (ext == ".yml" || ext == ".yaml") {
 			from.Files = append(from.Files, name)
 		}
@@ -336,6 +339,9 @@ func differ(a, b compose.Sources) bool {
 func withoutEmpty(s compose.Sources) compose.Sources {
 	if len(s.Env) == 0 {
 		s.Env = nil
+	}
+	if len(s.Homes) == 0 {
+		s.Homes = nil
 	}
 	return s
 }

@@ -181,6 +181,63 @@ func TestStore(t *testing.T) {
 	if _, err := s.Get(e.Key); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Get after Remove = %v", err)
 	}
+	if entries, _ := os.ReadDir(s.Dir); len(entries) > 0 {
+		t.Errorf("after Remove there is %v", entries)
+	}
+}
+
+// Containers may write to the folder of a file that an earlier version enabled.
+func TestStoreLeavesData(t *testing.T) {
+	s := catalog.Store{Dir: filepath.Join(t.TempDir(), "enabled")}
+	e := catalog.Enabled{Key: "http://x/shop.yml", Name: "shop", Services: []string{"shop"}}
+	put := func(project []byte) {
+		t.Helper()
+		if err := s.Put(e, []byte(shop), project); err != nil {
+			t.Fatal(err)
+		}
+	}
+	there := func(when string) {
+		t.Helper()
+		if text, err := os.ReadFile(filepath.Join(s.Folder(e.Key), "data", "precious")); string(text) != "x" {
+			t.Errorf("after %s the data are %q, %v", when, text, err)
+		}
+	}
+	put([]byte("{}"))
+	if got, want := s.Home(e.Key, ""), s.Dir+"-data/"+filepath.Base(s.Folder(e.Key)); got != want {
+		t.Errorf("Home = %s, want %s", got, want)
+	}
+	if got := s.Home(e.Key, "/opt/shop"); got != "/opt/shop" {
+		t.Errorf("Home of a file of the machine = %s", got)
+	}
+	os.Mkdir(filepath.Join(s.Folder(e.Key), "data"), 0o755)
+	os.WriteFile(filepath.Join(s.Folder(e.Key), "data", "precious"), []byte("x"), 0o600)
+	if got := s.Home(e.Key, "/opt/shop"); got != s.Folder(e.Key) {
+		t.Errorf("Home with data = %s, want %s", got, s.Folder(e.Key))
+	}
+	put(nil)
+	there("Put")
+	if _, project, err := s.Content(e); project != nil || err != nil {
+		t.Errorf("the project that is no more: %q, %v", project, err)
+	}
+	os.Mkdir(s.Folder(e.Key)+".next", 0o755) // a power cut while Put moves files
+	os.WriteFile(filepath.Join(s.Folder(e.Key)+".next", "shop.yml"), []byte("new"), 0o600)
+	if err := s.Recover(); err != nil {
+		t.Fatal(err)
+	}
+	there("Recover")
+	if file, _, _ := s.Content(e); string(file) != "new" {
+		t.Errorf("after a power cut the file is %q", file)
+	}
+	if err := s.Remove(e.Key); err != nil {
+		t.Fatal(err)
+	}
+	there("Remove")
+	if _, err := s.Get(e.Key); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Get after Remove = %v", err)
+	}
+	if got := s.Home(e.Key, ""); got != s.Folder(e.Key) {
+		t.Errorf("Home for a second time = %s, want %s", got, s.Folder(e.Key))
+	}
 }
 
 func TestArchive(t *testing.T) {

@@ -22,10 +22,11 @@ type Store struct{ Dir string }
 
 // Enabled is one of them.
 type Enabled struct {
-	Key      string            `json:"key"`    // as in rancher.services_include
-	Name     string            `json:"name"`   // of the file, without its ending
-	Origin   string            `json:"origin"` // where it came from
-	SHA256   string            `json:"sha256"` // of the file
+	Key      string            `json:"key"`            // as in rancher.services_include
+	Name     string            `json:"name"`           // of the file, without its ending
+	Origin   string            `json:"origin"`         // where it came from
+	Home     string            `json:"home,omitempty"` // where relative paths in the file begin; "": where it is kept
+	SHA256   string            `json:"sha256"`         // of the file
 	Services []string          `json:"services"`
 	Images   map[string]string `json:"images,omitempty"` // as the file names them: by their content
 	Time     time.Time         `json:"time"`
@@ -39,12 +40,12 @@ func (s Store) Folder(key string) string {
 // File is the path of the service file, and Project that of what the engine is
 // told.
 func (s Store) File(e Enabled) string     { return filepath.Join(s.Folder(e.Key), e.Name+".yml") }
-func (s Store) Project(key string) string { return filepath.Join(s.Folder(key), "project.json") }
+func (s Store) Project(key string) string { return filepath.Join(s.Folder(key), projectFile) }
 
 // Get returns what is kept under a key; fs.ErrNotExist if there is nothing.
 func (s Store) Get(key string) (Enabled, error) {
 	var e Enabled
-	text, err := os.ReadFile(filepath.Join(s.Folder(key), "enabled.json"))
+	text, err := os.ReadFile(filepath.Join(s.Folder(key), noteFile))
 	if err != nil {
 		return e, err
 	}
@@ -77,27 +78,68 @@ func (s Store) put(e Enabled, file, project []byte) error {
 		return err
 	}
 	defer os.RemoveAll(fresh)
-	files := map[string][]byte{e.Name + ".yml": file, "enabled.json": append(note, '\n')}
-	if project != nil {
-		files["project.json"] = project
-	}
+	files := map[string][]byte{e.Name + ".yml": file, noteFile: append(note, '\n'), projectFile: project}
 	for name, text := range files {
 		if err := atomicfile.WriteFile(filepath.Join(fresh, name), text, 0o600); err != nil {
 			return err
 		}
 	}
 	dir := s.Folder(e.Key)
-	old := dir + ".old"
-	if err := os.RemoveAll(old); err != nil {
+	if err := adopt(dir); err != nil { // what an earlier Put could not end
 		return err
 	}
-	if err := os.Rename(dir, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Rename(fresh, dir+nextEnd); err != nil {
 		return err
 	}
-	if err := os.Rename(fresh, dir); err != nil {
+	return adopt(dir)
+}
+
+const (
+	noteFile    = "enabled.json"
+	projectFile = "project.json"
+	nextEnd     = ".next" // of the folder with what is to come into one
+)
+
+// adopt moves what is to come into a folder there, one file after the other. It
+// can be done again from any point on. The folder itself stays: data of
+// containers may be in it. An empty file stands for one that is to go.
+func adopt(dir string) error {
+	next := dir + nextEnd
+	entries, err := os.ReadDir(next)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err != nil {
 		return err
 	}
-	return os.RemoveAll(old)
+	for _, entry := range entries {
+		from, to := filepath.Join(next, entry.Name()), filepath.Join(dir, entry.Name())
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if info.Size() > 0 {
+			err = os.Rename(from, to)
+		} else if err = remove(to); err == nil {
+			err = os.Remove(from)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return os.Remove(next)
+}
+
+// remove takes a file or an empty folder away, if it is there.
+func remove(path string) error {
+	err := os.Remove(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // Recover ends what a power cut has left half done.
@@ -108,34 +150,90 @@ func (s Store) Recover() error {
 	}
 	for _, entry := range entries {
 		path := filepath.Join(s.Dir, entry.Name())
-		switch dir, old := cutOld(path); {
-		case filepath.Ext(entry.Name()) == ".old" && old:
-			if _, missing := os.Stat(dir); missing != nil {
-				err = errors.Join(err, os.Rename(path, dir))
-				continue
-			}
-			fallthrough
-		case len(entry.Name()) > 5 && entry.Name()[:5] == ".new-":
+		dir, end := strings.TrimSuffix(path, filepath.Ext(path)), filepath.Ext(path)
+		switch {
+		case strings.HasPrefix(entry.Name(), ".new-"):
 			err = errors.Join(err, os.RemoveAll(path))
+		case end == nextEnd:
+			err = errors.Join(err, adopt(dir))
+		case end == ".old": // earlier versions moved the folder aside
+			err = errors.Join(err, recoverOld(path, dir))
 		}
 	}
 	return err
 }
 
-func cutOld(path string) (string, bool) {
-	if filepath.Ext(path) != ".old" {
-		return path, false
+func recoverOld(old, dir string) error {
+	if _, err := os.Stat(dir); err != nil {
+		return os.Rename(old, dir)
 	}
-	return path[:len(path)-len(".old")], true
+	return clean(old)
 }
 
-// Remove forgets what is kept under a key.
-func (s Store) Remove(key string) error { return os.RemoveAll(s.Folder(key)) }
+// Remove forgets what is kept under a key. Nothing else goes: the data of
+// containers are not the store's.
+func (s Store) Remove(key string) error {
+	dir := s.Folder(key)
+	if err := adopt(dir); err != nil {
+		return err
+	}
+	return clean(dir)
+}
+
+// clean takes the store's own files out of a folder, and the folder when nothing
+// else is in it. The note comes first: without it nothing is kept.
+func clean(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	own := owned(dir)
+	for _, name := range own {
+		if err := remove(filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	for _, entry := range entries {
+		if !slices.Contains(own, entry.Name()) {
+			return nil
+		}
+	}
+	return remove(dir)
+}
+
+// owned are the names of the files that the store has written into a folder.
+func owned(dir string) []string {
+	names := []string{noteFile, projectFile}
+	if e, err := (Store{}).In(dir); err == nil {
+		names = append(names, e.Name+".yml")
+	}
+	return names
+}
+
+// Home is where relative paths in the service file of a key begin. own is the
+// folder of the file; "": it has none on the machine, and gets one beside the
+// store, which nothing removes. Earlier versions let such paths begin in the
+// store, so data that are there already stay in use.
+func (s Store) Home(key, own string) string {
+	dir := s.Folder(key)
+	entries, _ := os.ReadDir(dir) // none: nothing is there
+	known := owned(dir)
+	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !slices.Contains(known, e.Name()) }) {
+		return dir
+	}
+	if own != "" {
+		return own
+	}
+	return filepath.Join(s.Dir+"-data", filepath.Base(dir))
+}
 
 // In returns what a folder of the store keeps.
 func (s Store) In(folder string) (Enabled, error) {
 	var e Enabled
-	text, err := os.ReadFile(filepath.Join(folder, "enabled.json"))
+	text, err := os.ReadFile(filepath.Join(folder, noteFile))
 	if err != nil {
 		return e, err
 	}

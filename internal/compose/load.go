@@ -43,14 +43,14 @@ func (f Fault) Error() string {
 // All faults come at once. A fault inside a service costs only that service; a
 // fault of the whole file costs the file, and then each service whose name
 // could be read has a fault of its own that says so.
-func Load(path string) ([]Service, []Fault) { return load(path, nil) }
+func Load(path string) ([]Service, []Fault) { return load(path, filepath.Dir(path), nil) }
 
-func load(path string, env map[string]string) ([]Service, []Fault) {
+func load(path, home string, env map[string]string) ([]Service, []Fault) {
 	data, err := yamldoc.Read(path)
 	if err != nil {
 		return nil, []Fault{{File: path, Message: err.Error()}}
 	}
-	return Parse(path, data, env)
+	return parse(path, home, data, env)
 }
 
 // Sources are the places services come from.
@@ -59,6 +59,7 @@ type Sources struct {
 	Files  []string          // more files
 	Config []ConfigService   // services of the cloud-config
 	Env    map[string]string // values for ${NAME}
+	Homes  map[string]string // of Files: where relative paths begin, if not beside the file
 }
 
 // LoadDir is LoadAll of nothing but directories.
@@ -82,11 +83,15 @@ func LoadAll(src Sources) ([]Service, []Fault) {
 			if (ext != ".yml" && ext != ".yaml") || strings.HasPrefix(name, ".") || entry.IsDir() {
 				continue
 			}
-			c.add(load(filepath.Join(dir, name), src.Env))
+			c.add(load(filepath.Join(dir, name), dir, src.Env))
 		}
 	}
 	for _, path := range src.Files {
-		c.add(load(path, src.Env))
+		home := src.Homes[path]
+		if home == "" {
+			home = filepath.Dir(path)
+		}
+		c.add(load(path, home, src.Env))
 	}
 	c.add(ParseConfig(src.Config, src.Env))
 	return c.services, c.faults
@@ -140,7 +145,11 @@ func redefined(file string, line int, name, place string) Fault {
 // Parse is Load for content that has been read already; path is what faults
 // call it and where relative paths start. env has the values for ${NAME}.
 func Parse(path string, data []byte, env map[string]string) ([]Service, []Fault) {
-	r := &reader{path: path, env: env, volumes: map[string]bool{}, broken: map[string]bool{}}
+	return parse(path, filepath.Dir(path), data, env)
+}
+
+func parse(path, home string, data []byte, env map[string]string) ([]Service, []Fault) {
+	r := &reader{path: path, home: home, env: env, volumes: map[string]bool{}, broken: map[string]bool{}}
 	doc, wrong := yamldoc.Parse(data)
 	if doc == nil {
 		for _, w := range wrong {

@@ -20,6 +20,7 @@ const maxFaults = 100
 // reader collects what is wrong with one file while it is read.
 type reader struct {
 	path    string
+	home    string // where relative paths begin
 	env     map[string]string
 	service string          // being read; faults found now are its
 	volumes map[string]bool // names listed under volumes at the top of the file; false: with settings

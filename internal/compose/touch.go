@@ -183,8 +183,7 @@ func (r *reader) mount(v yamldoc.Value, m *Mount) {
 		case strings.HasPrefix(m.Source, "~"):
 			r.wrong(v, "%q: services of the OS have no home directory; write the path out", m.Source)
 		case !path.IsAbs(m.Source):
-			// As in Compose: relative to the directory of the file.
-			m.Source = filepath.Join(filepath.Dir(r.path), m.Source)
+			m.Source = filepath.Join(r.home, m.Source)
 		}
 		m.Source = path.Clean(m.Source)
 	case "volume":

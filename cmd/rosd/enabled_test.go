@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rosteros/ros/internal/docker"
+	"github.com/rosteros/ros/internal/project"
+)
+
+// registryEngine pulls the images that it has.
+type registryEngine struct{ fakeEngine }
+
+func (e registryEngine) Pull(ctx context.Context, name, _ string, _ docker.Login, _ func(docker.Step)) (string, error) {
+	return e.Image(ctx, name)
+}
+
+// withRegistry is a station at which an update finds the image test/busybox:1.
+func withRegistry(t *testing.T) *station {
+	t.Helper()
+	s := newStation(t)
+	s.engine = registryEngine{fakeEngine{images: map[string]string{"test/busybox:1": "sha256:0001"}}}
+	return s
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// must asks for something that has to work.
+func (s *station) must(t *testing.T, verb, what string) {
+	t.Helper()
+	if err := s.ask(verb, what); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// told is what the engine is told to make of a service.
+func (s *station) told(t *testing.T, name string) project.Container {
+	t.Helper()
+	c, err := project.Of(s.files.service(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// What a container writes to ./data of its file outlives update and delete.
+func TestRelativePathKeepsData(t *testing.T) {
+	s := withRegistry(t)
+	const address = "http://x/app.yml"
+	const text = "services: {web: {image: 'test/busybox:1', volumes: ['./data:/data']}}\n"
+	s.site[address] = text
+	s.must(t, "enable", address)
+	data := filepath.Join(s.dir, "enabled-data", filepath.Base(s.store.Folder(address)), "data")
+	if create := string(s.told(t, "web").Create); !strings.Contains(create, `"Source":"`+data+`"`) {
+		t.Errorf("the engine is told %s\nwant a mount of %s", create, data)
+	}
+	write(t, data+"/precious", "x")
+	s.site[address] += "# v2\n"
+	s.must(t, "update", address)
+	s.must(t, "delete", address)
+	if _, err := os.Stat(data + "/precious"); err != nil {
+		t.Error(err)
+	}
+}
+
+// An earlier version let ./data begin in the store.
+func TestRelativePathOfEarlierVersion(t *testing.T) {
+	s := withRegistry(t)
+	const address = "http://x/app.yml"
+	s.site[address] = "services: {web: {image: 'test/busybox:1', volumes: ['./data:/data']}}\n"
+	s.must(t, "enable", address)
+	data := filepath.Join(s.store.Folder(address), "data")
+	write(t, data+"/precious", "x")
+	s.site[address] += "# v2\n"
+	s.must(t, "update", address)
+	if create := string(s.told(t, "web").Create); !strings.Contains(create, `"Source":"`+data+`"`) {
+		t.Errorf("after update the engine is told %s\nwant a mount of %s", create, data)
+	}
+	s.must(t, "delete", address)
+	if _, err := os.Stat(data + "/precious"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRelativePathOfSystemService(t *testing.T) {
+	s := withRegistry(t)
+	const text = "services: {agent: {image: ros/ntp, restart: always, volumes: ['./data:/data'], x-ros: {scope: system}}}\n"
+	file := filepath.Join(t.TempDir(), "agent.yml")
+	write(t, file, text)
+	const address = "http://x/agent.yml"
+	s.site[address] = text
+	for what, home := range map[string]string{
+		file:    filepath.Dir(file),
+		address: filepath.Join(s.dir, "enabled-data", filepath.Base(s.store.Folder(address))),
+	} {
+		s.must(t, "enable", what)
+		if mounts := s.files.service("agent").Mounts; len(mounts) != 1 || mounts[0].Source != home+"/data" {
+			t.Errorf("%s: mounts %+v, want %s/data", what, mounts, home)
+		}
+		s.must(t, "delete", what)
+	}
+}
