@@ -7,8 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rosteros/ros/internal/compose"
 	"github.com/rosteros/ros/internal/docker"
 	"github.com/rosteros/ros/internal/project"
+	"github.com/rosteros/ros/internal/supervise"
 )
 
 // registryEngine pulls the images that it has.
@@ -109,5 +111,43 @@ func TestRelativePathOfSystemService(t *testing.T) {
 			t.Errorf("%s: mounts %+v, want %s/data", what, mounts, home)
 		}
 		s.must(t, "delete", what)
+	}
+}
+
+// A typo in one file is nobody else's business: what runs, runs on when other
+// files are read, and its container stays.
+func TestFaultCostsNothingThatRuns(t *testing.T) {
+	s := newStation(t)
+	mine := filepath.Join(s.dir, "services", "mine.yml")
+	const sound = "services:\n  cache: {image: 'test/busybox:1', restart: always}\n  store: {image: 'test/busybox:1', restart: always}\n"
+	write(t, mine, sound)
+	s.files.reload(s.supervisor)
+	for _, name := range []string{"cache", "store"} {
+		if _, err := s.supervisor.Do(t.Context(), name, supervise.Up, supervise.Options{Wait: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, faulty := range []string{
+		strings.Replace(sound, "restart", "comand: x, restart", 1), // of one service
+		sound + "servces: {}\n", // of the file
+		"services: [\n",
+	} {
+		write(t, mine, faulty)
+		s.site["http://x/shop.yml"] = shop
+		s.must(t, "enable", "http://x/shop.yml")
+		s.must(t, "delete", "http://x/shop.yml")
+		for _, name := range []string{"cache", "store"} {
+			service, err := s.supervisor.Service(name)
+			if err != nil || service.State != supervise.Running || service.Scope != compose.ScopeUser {
+				t.Errorf("%s: %s is %s of scope %s, %v", faulty, name, service.State, service.Scope, err)
+			}
+		}
+	}
+	os.Remove(mine) // then they are gone indeed
+	s.site["http://x/shop.yml"] = shop
+	s.must(t, "enable", "http://x/shop.yml")
+	s.must(t, "delete", "http://x/shop.yml")
+	if got := s.states(); got != "docker healthy, ntp healthy" {
+		t.Errorf("without the file: %s", got)
 	}
 }

@@ -28,7 +28,10 @@ func (f *serviceFiles) preview(cfg *config.Config) control.ConfigPreview {
 	f.mu.Unlock()
 	now := before
 	if differ(running, from) {
-		now = hashes(plan.Make(f.load(from, false)))
+		next := plan.Make(f.load(from, false))
+		f.mu.Lock()
+		now = hashes(next, f.hold(next))
+		f.mu.Unlock()
 	}
 	off, _ := switchedOff(cfg)
 	var p control.ConfigPreview

@@ -34,10 +34,11 @@ type serviceFiles struct {
 	from  compose.Sources
 	all   []compose.Service
 	last  plan.Plan
-	off   map[string]bool // services that the config does not want; nil: no config yet
-	fresh []string        // what has been started because of the last config
-	extra []string        // files of consoles that are in use or about to be
-	anew  bool            // consoles keep nothing of what is written to their files
+	held  map[string]compose.Service // that a fault has lost, as they were before it
+	off   map[string]bool            // services that the config does not want; nil: no config yet
+	fresh []string                   // what has been started because of the last config
+	extra []string                   // files of consoles that are in use or about to be
+	anew  bool                       // consoles keep nothing of what is written to their files
 
 	engine  engine.Engine // what the service docker is
 	renewed bool          // the engine was stopped, for another one
@@ -65,6 +66,7 @@ func (f *serviceFiles) read(known bool) {
 		f.log.Error("service file: " + fault.Error())
 	}
 	f.mu.Lock()
+	f.held = f.hold(p)
 	f.all, f.last = services, p
 	f.mu.Unlock()
 	f.done.Do(func() { close(f.once) })
@@ -120,6 +122,12 @@ func (f *serviceFiles) definitions() []supervise.Definition {
 		}
 		faulty[fault.Service] = len(definitions)
 		definitions = append(definitions, supervise.Definition{Service: f.faulty(fault), Fault: fault.Error()})
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.held)) {
+		if _, ok := faulty[name]; !ok {
+			s := f.held[name]
+			definitions = append(definitions, supervise.Definition{Service: s, Fault: "its file cannot be used: " + s.File})
+		}
 	}
 	return definitions
 }
@@ -192,7 +200,7 @@ type servicesWork struct {
 
 // reread reads the files and makes what runs what they say now.
 func (w *servicesWork) reread(ctx context.Context) {
-	before, order := w.files.hashes(), w.files.stopOrder()
+	before, order, lost := w.files.hashes(), w.files.stopOrder(), w.files.lost()
 	w.files.reloading.Lock()
 	w.files.read(false)
 	now := w.files.hashes()
@@ -203,11 +211,13 @@ func (w *servicesWork) reread(ctx context.Context) {
 	}
 	w.supervisor.Reload(w.files.definitions())
 	w.files.reloading.Unlock()
+	still := w.files.lost()
 	for _, name := range slices.Sorted(maps.Keys(now)) {
 		old, was := before[name]
+		mended := slices.Contains(lost, name) && !slices.Contains(still, name)
 		switch {
 		case w.files.unwanted(name):
-		case !was:
+		case !was, mended && !w.up(name): // its fault may have kept it from starting
 			w.start(ctx, name)
 		case old != now[name]:
 			w.recreate(ctx, name)
@@ -252,6 +262,11 @@ func (w *servicesWork) down(ctx context.Context, name string) {
 	w.outcome.Did = append(w.outcome.Did, "removed "+name)
 }
 
+func (w *servicesWork) up(name string) bool {
+	service, err := w.supervisor.Service(name)
+	return err == nil && service.Up()
+}
+
 func (w *servicesWork) start(ctx context.Context, name string) {
 	if service, err := w.supervisor.Service(name); err == nil && !service.Up() {
 		w.do(ctx, supervise.Up, name, "started")
@@ -278,7 +293,7 @@ func (f *serviceFiles) hashes() map[string]string {
 	<-f.once
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return hashes(f.last)
+	return hashes(f.last, f.held)
 }
 
 // stopOrder has every service behind those that depend on it.
@@ -286,11 +301,51 @@ func (f *serviceFiles) stopOrder() []string {
 	<-f.once
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.last.StopOrder()
+	return slices.Concat(slices.Sorted(maps.Keys(f.held)), f.last.StopOrder())
 }
 
-func hashes(p plan.Plan) map[string]string {
+// lost are the services that have been sound and have a fault now.
+func (f *serviceFiles) lost() []string {
+	<-f.once
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Sorted(maps.Keys(f.held))
+}
+
+// hold finds the services that are not in a new plan because something is wrong
+// with their file. They are no less there: a typo must not cost a container, and
+// the volumes that go with it. The caller holds mu.
+func (f *serviceFiles) hold(p plan.Plan) map[string]compose.Service {
+	held := maps.Clone(f.held)
+	if held == nil {
+		held = map[string]compose.Service{}
+	}
+	for _, step := range f.last.Steps {
+		held[step.Service.Name] = step.Service
+	}
+	for _, step := range p.Steps {
+		delete(held, step.Service.Name)
+	}
+	maps.DeleteFunc(held, func(_ string, s compose.Service) bool {
+		return !slices.ContainsFunc(p.Faults, func(fault compose.Fault) bool { return costs(fault, s) })
+	})
+	return held
+}
+
+// costs says whether a service may be missing because of a fault: its own, one
+// of its file, or one of the project that it is in.
+func costs(fault compose.Fault, s compose.Service) bool {
+	if fault.File != s.File && fault.File != filepath.Dir(s.File) {
+		return false
+	}
+	return fault.Service == s.Name || fault.Service == "" || s.Scope == compose.ScopeUser
+}
+
+func hashes(p plan.Plan, held map[string]compose.Service) map[string]string {
 	all := map[string]string{}
+	for _, s := range held {
+		all[s.Name] = compose.DefinitionHash(s)
+	}
 	for _, step := range p.Steps {
 		all[step.Service.Name] = compose.DefinitionHash(step.Service)
 	}
@@ -371,6 +426,9 @@ func (f *serviceFiles) unwanted(name string) bool {
 
 // faulty is what is known of a service with a fault.
 func (f *serviceFiles) faulty(fault compose.Fault) compose.Service {
+	if s, ok := f.held[fault.Service]; ok {
+		return s
+	}
 	for _, s := range f.all {
 		if s.Name == fault.Service {
 			return s
