@@ -4,10 +4,12 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/rosteros/ros/internal/compose"
+	"github.com/rosteros/ros/internal/control"
 	"github.com/rosteros/ros/internal/docker"
 	"github.com/rosteros/ros/internal/project"
 	"github.com/rosteros/ros/internal/supervise"
@@ -149,5 +151,38 @@ func TestFaultCostsNothingThatRuns(t *testing.T) {
 	s.must(t, "delete", "http://x/shop.yml")
 	if got := s.states(); got != "docker healthy, ntp healthy" {
 		t.Errorf("without the file: %s", got)
+	}
+}
+
+func TestInclude(t *testing.T) {
+	s := newStation(t)
+	dir := t.TempDir()
+	const top = "include: [db.yml]\nservices:\n  web: {image: 'test/busybox:1', restart: always, depends_on: [db]}\n"
+	const db = "services:\n  db: {image: 'test/busybox:1', restart: always}\n"
+	write(t, dir+"/top.yml", top)
+	write(t, dir+"/db.yml", db)
+	s.must(t, "enable", dir+"/top.yml")
+	if got, want := s.states(), "db running, docker healthy, ntp healthy, web running"; got != want {
+		t.Errorf("after enable: %s, want %s", got, want)
+	}
+	s.must(t, "delete", dir+"/top.yml")
+
+	if err := s.include(t.Context(), dir+"/top.yml", []byte("true")); err != nil { // read where it lies
+		t.Fatal(err)
+	}
+	if got, want := s.files.service("db").File, dir+"/top.yml"; got != want {
+		t.Errorf("db is of %q, want %s", got, want)
+	}
+	other := dir + "/other.yml"
+	write(t, other, strings.ReplaceAll(top, "web", "shop"))
+	if err := s.ask("enable", other); err == nil || !strings.Contains(err.Error(), `there is a service "db" already, from `+dir+`/top.yml:1`) {
+		t.Errorf("enable of another file with db: %v", err)
+	}
+	write(t, filepath.Join(s.dir, "services", "other.yml"), strings.ReplaceAll(top, "web", "shop"))
+	write(t, filepath.Join(s.dir, "services", "db.yml"), db)
+	plan := s.files.reload(s.supervisor)
+	want := control.PlanFault{Error: filepath.Join(s.dir, "services", "other.yml") + `:1: include: there is a service "db" already, from ` + filepath.Join(s.dir, "services", "db.yml") + ":2"}
+	if !slices.Contains(plan.Faults, want) {
+		t.Errorf("faults %+v\nwant %+v", plan.Faults, want)
 	}
 }

@@ -56,8 +56,9 @@ func (p *projects) fill(from compose.Sources, services []compose.Service, faults
 	for _, file := range files {
 		stubs, rest := split(services, file)
 		result := p.file(from, file, known)
-		services = append(rest, p.accept(stubs, &result)...)
-		faults = append(faults, result.Faults...)
+		more, wrong := included(file, stubs, rest, faults, result.Services)
+		services = append(rest, p.accept(append(stubs, more...), &result)...)
+		faults = slices.Concat(faults, result.Faults, wrong)
 	}
 	return services, faults
 }
@@ -72,6 +73,31 @@ func split(all []compose.Service, file string) (stubs, rest []compose.Service) {
 		}
 	}
 	return stubs, rest
+}
+
+// included are the stubs of the services that a file has from others (include).
+// A name that is taken costs only the service.
+func included(file string, stubs, rest []compose.Service, faults []compose.Fault, loaded []compose.Service) (more []compose.Service, wrong []compose.Fault) {
+	for _, s := range loaded {
+		named := func(have compose.Service) bool { return have.Name == s.Name }
+		told := func(f compose.Fault) bool { return f.File == file && f.Key == "services."+s.Name }
+		if slices.ContainsFunc(stubs, named) || slices.ContainsFunc(faults, told) { // it stands in the file itself
+			continue
+		}
+		place := ""
+		if i := slices.IndexFunc(rest, named); i >= 0 {
+			place = fmt.Sprintf("%s:%d", rest[i].File, rest[i].Line)
+		} else if i := slices.IndexFunc(faults, func(f compose.Fault) bool { return f.Service == s.Name }); i >= 0 {
+			place = fmt.Sprintf("%s:%d", faults[i].File, faults[i].Line)
+		}
+		if place != "" {
+			wrong = append(wrong, compose.Fault{File: file, Line: s.Line, Key: "include",
+				Message: fmt.Sprintf("there is a service %q already, from %s", s.Name, place)})
+			continue
+		}
+		more = append(more, compose.Service{Name: s.Name, File: file, Line: s.Line, Scope: compose.ScopeUser})
+	}
+	return more, wrong
 }
 
 // accept takes what can be used of a result. A name that another file has is no
