@@ -212,7 +212,7 @@ func (e *enabler) prepare(ctx context.Context, what string, refresh bool, say sa
 	}
 	p.kept.Home = e.store.Home(what, own)
 	if slices.ContainsFunc(services, func(s compose.Service) bool { return s.Scope == compose.ScopeUser }) {
-		req := project.Request{Path: file.Origin, Text: file.Text, Dir: file.Dir, Name: file.Name, Env: env, Remote: file.Dir == ""}
+		req := project.Request{Path: file.Origin, Text: file.Text, Dir: file.Dir, Name: e.projectFor(what, file), Env: env, Remote: file.Dir == ""}
 		if req.Remote {
 			req.Dir = p.kept.Home
 		}

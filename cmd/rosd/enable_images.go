@@ -171,7 +171,7 @@ func (e *enabler) tryUpdate(ctx context.Context, key string, dryRun bool, say sa
 	if err != nil {
 		return err
 	}
-	if err := e.clash(fresh.kept.Services, e.store.File(kept)); err != nil {
+	if err := errors.Join(e.clash(fresh.kept.Services, e.store.File(kept)), e.sole(fresh)); err != nil {
 		return err
 	}
 	old, project, err := e.store.Content(kept)

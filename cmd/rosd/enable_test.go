@@ -64,7 +64,7 @@ func newStation(t *testing.T) *station {
 	}
 	files := newServiceFiles(builtIn, filepath.Join(dir, "services"), log)
 	files.enabled = enabledFiles{catalog.Store{Dir: filepath.Join(dir, "enabled")}}
-	files.projects.cache = filepath.Join(dir, "cache")
+	files.projects.cache, files.projects.names = filepath.Join(dir, "cache"), filepath.Join(dir, "projects.json")
 	files.projects.load = func(ctx context.Context, req project.Request) (project.Result, error) {
 		return loader.Load(ctx, req), nil
 	}

@@ -186,3 +186,86 @@ func TestInclude(t *testing.T) {
 		t.Errorf("faults %+v\nwant %+v", plan.Faults, want)
 	}
 }
+
+func TestProjectNames(t *testing.T) {
+	for file, want := range map[string]string{
+		"/opt/shop/compose.yml":         "shop",
+		"/opt/shop/docker-compose.yaml": "shop",
+		"/opt/shop/web.yml":             "web",
+		"/opt/shop/compose.web.yml":     "compose.web",
+		"/compose.yml":                  "compose",
+	} {
+		if got := projectName(file); got != want {
+			t.Errorf("projectName(%s) = %q, want %q", file, got, want)
+		}
+	}
+}
+
+// Two files of one name in different folders share nothing.
+func TestProjectsOfFolders(t *testing.T) {
+	s := withRegistry(t)
+	dir := t.TempDir()
+	service := func(name string) string {
+		return "services: {" + name + ": {image: 'test/busybox:1', restart: always, volumes: ['data:/data']}}\nvolumes: {data: }\n"
+	}
+	is := func(name, want string) {
+		t.Helper()
+		c := s.told(t, name)
+		if c.Project != want || len(c.Volumes) != 1 || c.Volumes[0].Name != want+"_data" {
+			t.Errorf("%s is of project %q with the volumes %+v, want %s", name, c.Project, c.Volumes, want)
+		}
+	}
+	write(t, dir+"/a/compose.yml", service("a"))
+	write(t, dir+"/b/compose.yml", service("b"))
+	write(t, dir+"/x/a/compose.yml", service("other"))
+	s.must(t, "enable", dir+"/a/compose.yml")
+	is("a", "a")
+	if err := s.include(t.Context(), dir+"/b/compose.yml", []byte("true")); err != nil { // where it lies
+		t.Fatal(err)
+	}
+	is("b", "b")
+	for _, key := range []string{"enabled", "disabled"} {
+		err := s.ask("enable", dir+"/x/a/compose.yml")
+		if err == nil || !strings.Contains(err.Error(), `there is a project "a" already, from `) {
+			t.Errorf("another project a while the first is %s: %v", key, err)
+		}
+		s.must(t, "disable", dir+"/a/compose.yml")
+	}
+	write(t, dir+"/x/a/compose.yml", "name: other\n"+service("other"))
+	s.must(t, "enable", dir+"/x/a/compose.yml")
+	is("other", "other")
+
+	s.site["http://x/shop/compose.yml"] = service("shop")
+	s.must(t, "enable", "http://x/shop/compose.yml")
+	is("shop", "shop")
+}
+
+// A machine that enabled a file when projects had other names keeps its volumes.
+func TestProjectKeepsItsName(t *testing.T) {
+	s := withRegistry(t)
+	dir := t.TempDir()
+	const text = "services: {a: {image: 'test/busybox:1', volumes: ['data:/data']}}\nvolumes: {data: }\n"
+	file := dir + "/a/compose.yml"
+	write(t, file, "name: compose\n"+text)
+	s.must(t, "enable", file)
+	write(t, file, text)
+	s.must(t, "update", file)
+	if c := s.told(t, "a"); c.Project != "compose" {
+		t.Errorf("after update the project is %q, want compose", c.Project)
+	}
+	s.must(t, "delete", file)
+
+	// One that is read where it lies is in the cache of the earlier version.
+	from := s.files.from
+	if err := writeResult(s.files.projects.cached(project.Request{Path: file, Dir: dir + "/a", Env: from.Env, Text: []byte(text), Name: "compose"}), project.Result{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.include(t.Context(), file, []byte("true")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, text+"# v2\n")
+	s.files.reload(s.supervisor)
+	if c := s.told(t, "a"); c.Project != "compose" {
+		t.Errorf("where it lies the project is %q, want compose", c.Project)
+	}
+}

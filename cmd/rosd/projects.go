@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/rosteros/ros/internal/atomicfile"
@@ -26,6 +25,8 @@ const (
 	projectProgram = "/usr/lib/ros/project"
 	// projectCache is what it said about files that have not changed.
 	projectCache = "/var/lib/rancher/cache/projects"
+	// projectNames are those of projects whose files do not say it.
+	projectNames = "/var/lib/rancher/projects.json"
 	// projectBound is how long it may take.
 	projectBound = 30 * time.Second
 )
@@ -34,12 +35,13 @@ const (
 // names.
 type projects struct {
 	cache string
+	names string // file
 	load  func(ctx context.Context, req project.Request) (project.Result, error)
 	log   *slog.Logger
 }
 
 func newProjects(log *slog.Logger) *projects {
-	return &projects{cache: projectCache, load: runProject, log: log}
+	return &projects{cache: projectCache, names: projectNames, load: runProject, log: log}
 }
 
 // fill puts what the engine is to be told into the services of scope user. In
@@ -135,7 +137,7 @@ func (p *projects) file(from compose.Sources, file string, known bool) project.R
 	if err != nil {
 		return project.Result{Faults: []compose.Fault{{File: file, Message: err.Error()}}}
 	}
-	cached := filepath.Join(p.cache, keyOf(req)+".json")
+	cached := p.cached(req)
 	if known {
 		if result, err := readResult(cached); err == nil {
 			return result
@@ -159,10 +161,7 @@ func (p *projects) file(from compose.Sources, file string, known bool) project.R
 // request asks about a file. lines are where the services stand when the file is
 // a part of the config.
 func (p *projects) request(from compose.Sources, file string) (project.Request, map[string]int, error) {
-	req := project.Request{
-		Path: file, Dir: filepath.Dir(file), Env: from.Env,
-		Name: strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)),
-	}
+	req := project.Request{Path: file, Dir: filepath.Dir(file), Env: from.Env}
 	config := slices.DeleteFunc(slices.Clone(from.Config), func(c compose.ConfigService) bool { return c.File != file })
 	if len(config) > 0 {
 		text, lines, err := compose.UserFile(config)
@@ -171,6 +170,7 @@ func (p *projects) request(from compose.Sources, file string) (project.Request, 
 	}
 	text, err := os.ReadFile(file)
 	req.Text = text
+	req.Name = p.nameInPlace(from, req)
 	return req, nil, err
 }
 

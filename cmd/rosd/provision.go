@@ -144,6 +144,9 @@ func (e *enabler) take(ctx context.Context, key string, say sayer) (services []s
 		err = e.clash(found.kept.Services, "")
 	}
 	if err == nil {
+		err = e.sole(found)
+	}
+	if err == nil {
 		err = portsFree(found.services)
 	}
 	if err == nil {

@@ -41,7 +41,7 @@ var leaves = []string{
 // there and changes nothing.
 var remarks = map[string]string{
 	"version":                           "no effect, as with docker compose",
-	"name":                              "of the project; without it, the name of the file",
+	"name":                              "of the project; without it, the name of the file or of its folder",
 	"include":                           "read when the service is enabled; not in a file that came from an address",
 	"services.NAME.attach":              "no effect: nobody is attached",
 	"services.NAME.configs.gid":         "counts for content and environment",
