@@ -191,6 +191,13 @@ func (e *enabler) tryUpdate(ctx context.Context, key string, dryRun bool, say sa
 	}
 	show(newImages(kept, fresh))
 	if changed == 0 {
+		lines, err := newProject(project, fresh.project)
+		if err != nil {
+			return err
+		}
+		show(lines)
+	}
+	if changed == 0 {
 		text(say, "%s has not changed", key)
 		return nil
 	}

@@ -269,3 +269,28 @@ func TestProjectKeepsItsName(t *testing.T) {
 		t.Errorf("where it lies the project is %q, want compose", c.Project)
 	}
 }
+
+// The file is the same, what it names is not.
+func TestUpdateSeesWhatTheFileNames(t *testing.T) {
+	s := withRegistry(t)
+	file := filepath.Join(t.TempDir(), "web.yml")
+	beside := func(name, text string) { write(t, filepath.Join(filepath.Dir(file), name), text) }
+	write(t, file, "services: {web: {image: 'test/busybox:1', env_file: [web.env], environment: {B: '${B}'}}}\n")
+	beside("web.env", "A=1\n")
+	beside(".env", "B=1\n")
+	s.must(t, "enable", file)
+	s.must(t, "update", file)
+	if last := s.steps[len(s.steps)-1]; last != file+" has not changed" {
+		t.Errorf("with nothing new: %q", s.steps)
+	}
+	for name, text := range map[string]string{"web.env": "A=2\n", ".env": "B=2\n"} {
+		beside(name, text)
+		s.must(t, "update", file)
+		if !slices.Contains(s.steps, "web: what its file names, or a variable, has changed") {
+			t.Errorf("with another %s: %q", name, s.steps)
+		}
+		if create := string(s.told(t, "web").Create); !strings.Contains(create, strings.TrimSpace(text)) {
+			t.Errorf("with another %s the engine is told %s", name, create)
+		}
+	}
+}

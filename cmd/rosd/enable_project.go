@@ -1,0 +1,73 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/rosteros/ros/internal/compose"
+	"github.com/rosteros/ros/internal/project"
+)
+
+// newProject says which services of a file that is the same mean something else
+// to the engine now, because of what the file names (.env, env_file, include) or
+// of a variable of the config.
+func newProject(stored []byte, fresh *project.Result) ([]string, error) {
+	if fresh == nil || stored == nil {
+		return nil, nil
+	}
+	var was project.Result
+	if err := json.Unmarshal(stored, &was); err != nil {
+		return nil, fmt.Errorf("%s: %w", storedResult, err)
+	}
+	before, err := meanings(was.Services)
+	if err != nil {
+		return nil, err
+	}
+	now, err := meanings(fresh.Services)
+	if err != nil {
+		return nil, err
+	}
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if _, still := now[name]; !still {
+			lines = append(lines, "-"+name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(now)) {
+		switch old, had := before[name]; {
+		case !had:
+			lines = append(lines, "+"+name)
+		case old != now[name]:
+			lines = append(lines, name+": what its file names, or a variable, has changed")
+		}
+	}
+	return lines, nil
+}
+
+// meanings are services as text, without their places in files and without their
+// images' pins, which are compared by themselves.
+func meanings(services []compose.Service) (map[string]string, error) {
+	all := map[string]string{}
+	for _, s := range services {
+		c, err := project.Of(s)
+		if err != nil {
+			return nil, err
+		}
+		c.Pin = ""
+		if s, err = project.With(s, c); err != nil {
+			return nil, err
+		}
+		s.File, s.Line, s.DependsOn = "", 0, slices.Clone(s.DependsOn)
+		for i := range s.DependsOn {
+			s.DependsOn[i].Line = 0
+		}
+		text, err := json.Marshal(s)
+		if err != nil {
+			return nil, fmt.Errorf("internal error: service %q: %w", s.Name, err)
+		}
+		all[s.Name] = string(text)
+	}
+	return all, nil
+}
