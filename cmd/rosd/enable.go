@@ -174,9 +174,19 @@ func (e *enabler) tryEnable(ctx context.Context, what string, say sayer) error {
 		return err
 	}
 	if err := e.begin(ctx, what, services, say); err != nil {
-		return errors.Join(err, e.store.Remove(what))
+		return errors.Join(err, e.untake(ctx, what))
 	}
 	return nil
+}
+
+// untake forgets what was taken in and did not come up. A file that was read
+// where it lies before is so again.
+func (e *enabler) untake(ctx context.Context, key string) error {
+	err := e.store.Remove(key)
+	if err != nil || !e.configs.config().Rancher.ServicesInclude[key] {
+		return err
+	}
+	return e.reread(context.WithoutCancel(ctx))
 }
 
 // builtIn says whether a name is that of a service of the OS.
@@ -294,10 +304,14 @@ func (e *enabler) keep(p *prepared) error {
 // come up the config is as before.
 func (e *enabler) begin(ctx context.Context, key string, services []string, say sayer) error {
 	before, had := e.configs.config().Rancher.ServicesInclude[key]
-	if err := e.include(ctx, key, []byte("true")); err != nil {
+	err := e.include(ctx, key, []byte("true"))
+	if err == nil && before { // the config is the same; the file is another
+		err = e.reread(ctx)
+	}
+	if err != nil {
 		return err
 	}
-	err := e.await(ctx, services, say)
+	err = e.await(ctx, services, say)
 	if err == nil {
 		return nil
 	}

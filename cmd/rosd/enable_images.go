@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -165,7 +166,7 @@ func (e *enabler) update(ctx context.Context, key string, how control.CatalogNam
 func (e *enabler) tryUpdate(ctx context.Context, key string, dryRun bool, say sayer) error {
 	kept, err := e.store.Get(key)
 	if err != nil {
-		return e.known(key)
+		return e.notKept(key)
 	}
 	fresh, err := e.prepare(ctx, key, true, say)
 	if err != nil {
@@ -218,13 +219,33 @@ func (e *enabler) tryUpdate(ctx context.Context, key string, dryRun bool, say sa
 	return nil
 }
 
+// notKept says why there is nothing to update under a key.
+func (e *enabler) notKept(key string) error {
+	unknown := e.known(key)
+	switch {
+	case unknown != nil:
+		return unknown
+	case e.builtIn(key):
+		return errors.New("it is part of the OS, and new with a new one (ros os upgrade)")
+	case filepath.IsAbs(key):
+		return errors.New("it was not enabled: its file is read where it lies, by ros service up")
+	default:
+		return errors.New("it is not on the machine yet")
+	}
+}
+
 // again makes what runs what the files say now.
 func (e *enabler) again(ctx context.Context, services []string, say sayer) error {
-	e.files.seek(e.configs.config()) // relative paths may begin somewhere else now
-	w := servicesWork{files: e.files, supervisor: e.supervisor}
-	w.reread(ctx)
-	if err := errors.Join(w.errs...); err != nil {
+	if err := e.reread(ctx); err != nil {
 		return err
 	}
 	return e.await(ctx, services, say)
+}
+
+// reread reads the files anew, from where they are now.
+func (e *enabler) reread(ctx context.Context) error {
+	e.files.seek(e.configs.config())
+	w := servicesWork{files: e.files, supervisor: e.supervisor}
+	w.reread(ctx)
+	return errors.Join(w.errs...)
 }

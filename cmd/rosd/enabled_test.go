@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -293,4 +295,40 @@ func TestUpdateSeesWhatTheFileNames(t *testing.T) {
 			t.Errorf("with another %s the engine is told %s", name, create)
 		}
 	}
+}
+
+// A file that is read where it lies can be enabled, and what runs goes on.
+func TestEnableWhatIsReadInPlace(t *testing.T) {
+	l, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() // as the container of web has it
+	s := newStation(t)
+	file := filepath.Join(t.TempDir(), "web.yml")
+	write(t, file, fmt.Sprintf("services: {web: {image: 'test/busybox:1', restart: always, ports: ['%d:80']}}\n", l.Addr().(*net.TCPAddr).Port))
+	if err := s.include(t.Context(), file, []byte("true")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.supervisor.Do(t.Context(), "web", supervise.Up, supervise.Options{Wait: true}); err != nil {
+		t.Fatal(err)
+	}
+	for what, want := range map[string]string{
+		file:  "it was not enabled: its file is read where it lies, by ros service up",
+		"ntp": "it is part of the OS, and new with a new one (ros os upgrade)",
+		"nix": "it was not enabled; there are: " + file,
+	} {
+		if err := s.ask("update", what); err == nil || err.Error() != "cannot update "+what+": "+want {
+			t.Errorf("update %s: %v, want %s", what, err, want)
+		}
+	}
+
+	s.must(t, "enable", file)
+	if got, want := s.states(), "docker healthy, ntp healthy, web running"; got != want {
+		t.Errorf("after enable: %s, want %s", got, want)
+	}
+	if got, want := s.files.service("web").File, s.store.Folder(file)+"/web.yml"; got != want {
+		t.Errorf("web is of %s, want %s", got, want)
+	}
+	s.must(t, "delete", file)
 }

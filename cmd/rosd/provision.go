@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -86,10 +85,7 @@ func (e *enabler) provision(ctx context.Context) (missing bool) {
 		fetched = true
 	}
 	if fetched {
-		e.files.seek(e.configs.config())
-		w := servicesWork{files: e.files, supervisor: e.supervisor}
-		w.reread(ctx)
-		if err := errors.Join(w.errs...); err != nil {
+		if err := e.reread(ctx); err != nil {
 			e.log.Warn("services that were taken in", "error", err)
 		}
 	}
@@ -141,13 +137,13 @@ func (e *enabler) wanted() []string {
 func (e *enabler) take(ctx context.Context, key string, say sayer) (services []string, err error) {
 	found, err := e.prepare(ctx, key, false, say)
 	if err == nil {
-		err = e.clash(found.kept.Services, "")
+		err = e.clash(found.kept.Services, key) // a file that is read where it lies is itself
 	}
 	if err == nil {
 		err = e.sole(found)
 	}
 	if err == nil {
-		err = portsFree(found.services)
+		err = portsFree(e.newPorts(found.services, key))
 	}
 	if err == nil {
 		err = e.pullAll(ctx, found, false, say)
@@ -159,6 +155,15 @@ func (e *enabler) take(ctx context.Context, key string, say sayer) (services []s
 		return nil, err
 	}
 	return found.kept.Services, nil
+}
+
+// newPorts are the services that do not run yet as those of a file that is read
+// where it lies: what runs has its ports already.
+func (e *enabler) newPorts(services []compose.Service, file string) []compose.Service {
+	return slices.DeleteFunc(slices.Clone(services), func(s compose.Service) bool {
+		now, err := e.supervisor.Service(s.Name)
+		return err == nil && now.Up() && e.files.service(s.Name).File == file
+	})
 }
 
 // withoutImage are the services of operators that have failed and whose image is
