@@ -376,6 +376,9 @@ func TestFullDisk(t *testing.T) {
 	t.Run("the cache's", func(t *testing.T) {
 		cache := t.TempDir()
 		if err := syscall.Mount("none", cache, "tmpfs", 0, "size=4k"); err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatal(err) // CI runs as root
+			}
 			t.Skipf("a small disk cannot be mounted: %v", err)
 		}
 		defer syscall.Unmount(cache, syscall.MNT_DETACH)
