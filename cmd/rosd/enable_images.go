@@ -37,20 +37,36 @@ func (e *enabler) pullAll(ctx context.Context, p *prepared, refresh bool, say sa
 	return nil
 }
 
-// here says what the image of a service is, if it is on the machine.
+// here says what the image of a service is, if it is on the machine and will do.
 func (e *enabler) here(ctx context.Context, s compose.Service) (pin string, err error) {
+	if s.Scope == compose.ScopeUser {
+		c, err := project.Of(s)
+		if err == nil && c.PullPolicy == "always" {
+			err = errors.New("it is to be pulled")
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return e.present(ctx, s)
+}
+
+// present says what the image of a service is, if it is on the machine.
+func (e *enabler) present(ctx context.Context, s compose.Service) (pin string, err error) {
 	if s.Scope == compose.ScopeSystem {
 		image, err := e.images.Get(ctx, s.Image)
 		return pinned(s.Image, image.Digest), err
 	}
-	c, err := project.Of(s)
-	if err == nil && c.PullPolicy == "always" {
-		err = errors.New("it is to be pulled")
+	return e.engine.Image(ctx, pinOf(s))
+}
+
+// pinOf is the image that a service of scope user was enabled with, or else the
+// one of its file.
+func pinOf(s compose.Service) string {
+	if c, err := project.Of(s); err == nil && c.Pin != "" {
+		return c.Pin
 	}
-	if err != nil {
-		return "", err
-	}
-	return e.engine.Image(ctx, s.Image)
+	return s.Image
 }
 
 // pullOne gets the image of a service where it runs and says what it is. repo is

@@ -46,6 +46,7 @@ func (e fakeEngine) Pull(_ context.Context, name, _ string, _ docker.Login, _ fu
 type station struct {
 	*enabler
 	dir   string
+	room  *room             // where services of the user run, unless the engine is a real one
 	site  map[string]string // by address
 	steps []string
 }
@@ -69,8 +70,8 @@ func newStation(t *testing.T) *station {
 		return loader.Load(ctx, req), nil
 	}
 	files.read(true)
-	s := &station{dir: dir, site: map[string]string{}}
-	var user supervise.Runtime = &room{once: map[string]bool{}}
+	s := &station{dir: dir, site: map[string]string{}, room: &room{once: map[string]bool{}}}
+	var user supervise.Runtime = s.room
 	var images engineImages = fakeEngine{images: map[string]string{"test/busybox:1": "sha256:0001"}}
 	if socket := os.Getenv("ROS_TEST_DOCKER"); socket != "" {
 		real := docker.New(socket, log)

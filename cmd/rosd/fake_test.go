@@ -15,6 +15,7 @@ import (
 // service in once ends with 0 after a second.
 type room struct {
 	once map[string]bool
+	lack func(compose.Service) error // why a service cannot start; nil: it can
 
 	mu    sync.Mutex
 	tasks map[string]*task
@@ -22,6 +23,11 @@ type room struct {
 }
 
 func (r *room) Start(_ context.Context, svc compose.Service) (supervise.Task, error) {
+	if r.lack != nil {
+		if err := r.lack(svc); err != nil {
+			return nil, err
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t := &task{room: r, name: svc.Name, exited: make(chan struct{}), started: time.Now()}

@@ -71,7 +71,9 @@ func withDomain(variables map[string]string) map[string]string {
 type preloads struct {
 	system, docker *preload.Folder
 	arriving       atomic.Bool // those of the system may be on their way
+	intoDocker     atomic.Bool // those of Docker may be
 	supervisor     *supervise.Supervisor
+	arrived        func(context.Context) // starts what has failed for want of them
 
 	mu     sync.Mutex
 	failed map[string][]string // folder: what was wrong with its archives
@@ -96,12 +98,19 @@ func newPreloads(store *imagestore.Store, log *slog.Logger) *preloads {
 			Load: preload.IntoDocker(dockerSocket),
 		},
 	}
-	pending, err := p.system.Pending()
-	if err != nil {
-		log.Error(err.Error())
-	}
-	p.arriving.Store(len(pending) > 0)
+	p.expect(log)
 	return p
+}
+
+// expect notes which images may be on their way from now on.
+func (p *preloads) expect(log *slog.Logger) {
+	for folder, arriving := range map[*preload.Folder]*atomic.Bool{p.system: &p.arriving, p.docker: &p.intoDocker} {
+		pending, err := folder.Pending()
+		if err != nil {
+			log.Error(err.Error())
+		}
+		arriving.Store(len(pending) > 0)
+	}
 }
 
 // run loads what is pending: into the system containerd at once, into Docker
@@ -112,6 +121,8 @@ func (p *preloads) run(ctx context.Context) {
 	if pending, err := p.docker.Pending(); err == nil && len(pending) > 0 && p.engine(ctx) == nil {
 		_, _ = p.load(ctx, p.docker)
 	}
+	p.intoDocker.Store(false)
+	p.arrived(ctx) // what failed meanwhile, because it asked for an image under another rosd
 }
 
 // load loads what is pending in a folder and remembers what went wrong.
@@ -186,6 +197,7 @@ func (p *preloads) now(ctx context.Context, say func(line string)) error {
 			load(p.docker)
 		}
 	}
+	p.arrived(ctx)
 	return errors.Join(errs...)
 }
 

@@ -89,6 +89,7 @@ func (e *enabler) provision(ctx context.Context) (missing bool) {
 			e.log.Warn("services that were taken in", "error", err)
 		}
 	}
+	e.startArrived(ctx)
 	for _, s := range e.withoutImage(ctx) {
 		if _, err := e.pullOne(ctx, "", s, quiet); err != nil {
 			wrong = append(wrong, fmt.Sprintf("service %s has no image yet: %v", s.Name, err))
@@ -164,6 +165,24 @@ func (e *enabler) newPorts(services []compose.Service, file string) []compose.Se
 		now, err := e.supervisor.Service(s.Name)
 		return err == nil && now.Up() && e.files.service(s.Name).File == file
 	})
+}
+
+// startArrived starts services that have failed for want of an image that is
+// there by now: from an archive, or because somebody has pulled or loaded it.
+func (e *enabler) startArrived(ctx context.Context) {
+	for _, now := range e.supervisor.Services() {
+		s := e.files.service(now.Name)
+		if !now.LacksImage() || s.Name == "" || e.files.unwanted(s.Name) {
+			continue
+		}
+		if _, err := e.present(ctx, s); err != nil {
+			continue
+		}
+		e.log.Info("starting a service whose image is there now", "service", s.Name, "image", s.Image)
+		if _, err := e.supervisor.Do(ctx, s.Name, supervise.Up, supervise.Options{}); err != nil {
+			e.log.Warn("cannot start a service whose image is there now", "error", err)
+		}
+	}
 }
 
 // withoutImage are the services of operators that have failed and whose image is

@@ -96,6 +96,7 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	}
 	defer runtime.Close()
 	engine := docker.New(docker.Socket, log)
+	engine.Arriving = loads.intoDocker.Load
 	services := supervise.New(supervise.Config{
 		Runtime: scopes{system: runtime, user: engine}, Log: log, Dir: recordDir, Uptime: bootlog.Now,
 		LastLine: func(service string, since time.Time) string {
@@ -117,6 +118,7 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 		configs: configs, files: files, supervisor: services, images: store, engine: engine, store: files.enabled.Store, log: log,
 		loadIntoEngine: preload.IntoDocker(dockerSocket),
 	}
+	loads.arrived = enabling.startArrived
 	logins = newConsoles(&consoles{
 		root: "/", kept: catalog.Store{Dir: consolesDir}, configs: configs, files: files, supervisor: services,
 		images: store, bring: enabling.bring, runtime: runtime, catalog: enabling.catalog, log: log,

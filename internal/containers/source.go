@@ -56,7 +56,7 @@ func (r *Runtime) find(ctx context.Context, svc compose.Service) (source, error)
 	case r.opts.Arriving != nil && r.opts.Arriving():
 		return source{}, supervise.NotYet(errors.New("its image, while images are being loaded"))
 	}
-	return source{}, supervise.Permanent(fmt.Errorf("%w; it is not fetched by itself: ros service pull %s", err, svc.Name))
+	return source{}, supervise.Permanent(fmt.Errorf("%w; it is not fetched by itself: %s", err, supervise.PullAdvice(svc.Name)))
 }
 
 // open finds out where the files of the image are and keeps them there.

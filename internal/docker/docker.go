@@ -20,6 +20,7 @@ package docker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -50,6 +51,10 @@ const adoptTimeout = 3 * time.Second
 // Runtime implements supervise.Runtime over the engine.
 type Runtime struct {
 	*Client
+	// Arriving says whether images may be on their way into the engine, so that
+	// a service without one waits; nil: they never are.
+	Arriving func() bool
+
 	log *slog.Logger
 
 	mu       sync.Mutex
@@ -249,11 +254,20 @@ func (r *Runtime) create(ctx context.Context, svc compose.Service, want project.
 	var made struct {
 		ID string `json:"Id"`
 	}
+	arriving := r.Arriving != nil && r.Arriving() // asked first: the last of them may arrive between the two
 	err = r.call(ctx, "POST", "/containers/create?"+query.Encode(), json.RawMessage(body), &made)
 	if IsNotFound(err) && strings.Contains(strings.ToLower(err.Error()), "no such image") {
-		return "", supervise.Permanent(fmt.Errorf("image %q is not on the machine; get it with: ros service pull %s", svc.Image, svc.Name))
+		return "", noImage(svc, arriving)
 	}
 	return made.ID, err
+}
+
+// noImage is what a service waits for, or what somebody has to do about it.
+func noImage(svc compose.Service, arriving bool) error {
+	if arriving {
+		return supervise.NotYet(errors.New("its image, while images are being loaded"))
+	}
+	return supervise.Permanent(fmt.Errorf("image %q is not on the machine; get it with: %s", svc.Image, supervise.PullAdvice(svc.Name)))
 }
 
 // request is the body that makes the container.

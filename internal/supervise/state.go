@@ -63,6 +63,16 @@ func (s Service) standing() string {
 	return string(s.State)
 }
 
+// PullAdvice is how the error of a Runtime that does not find an image ends: what
+// to do about it. LacksImage knows such an error by it.
+func PullAdvice(service string) string { return "ros service pull " + service }
+
+// LacksImage says whether the service has failed because its image was not on
+// the machine, so that it may start once it is.
+func (s Service) LacksImage() bool {
+	return s.State == Failed && strings.HasSuffix(s.Reason, ": "+PullAdvice(s.Name))
+}
+
 // Up says whether the service has a process, or is about to have one.
 func (s Service) Up() bool {
 	switch s.State {

@@ -76,8 +76,30 @@ rancher:
     insecure_registry: [%q]
 `
 
+// boxedConfig has a service of the user too, whose image is only in an archive
+// that nobody has loaded yet. To the machine it is another instance.
+const boxedConfig = imagesConfig + `  services:
+    boxed: {image: boxed-archive, restart: always}
+`
+
+// packedArchive is an archive of the guest's shell as an image.
+func (g *guest) packedArchive(t *testing.T, says, name string) *bytes.Buffer {
+	t.Helper()
+	var packed bytes.Buffer
+	w, err := zstd.NewWriter(&packed)
+	if err == nil {
+		_, err = w.Write(g.shellImage(t, says).Archive(name))
+		err = errors.Join(err, w.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &packed
+}
+
 // pulledImages runs services of images that are not baked: one is pulled, one
-// comes from an archive. They come back without a network.
+// comes from an archive. They come back without a network, and with them a
+// service of the user that is as new as its archive.
 func pulledImages(t *testing.T, l lab) {
 	disk := l.newStateDisk(t)
 	reg, host := serveImages(t)
@@ -114,16 +136,8 @@ func pulledImages(t *testing.T, l lab) {
 		g.eventually(t, stepPatience, g.serviceSays(t, "pulled", "pulled"))
 	})
 	g.step(t, "archives", func(t *testing.T) {
-		var packed bytes.Buffer
-		w, err := zstd.NewWriter(&packed)
-		if err == nil {
-			_, err = w.Write(g.shellImage(t, "archived").Archive("shell-archive:latest"))
-			err = errors.Join(err, w.Close())
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		g.feed(t, "sudo sh -c 'cd /var/lib/rancher; mkdir -p preload/docker preload/system-docker; cat >preload/docker/shell.tar.zst; cp preload/docker/shell.tar.zst preload/system-docker/'", &packed)
+		packed := g.packedArchive(t, "archived", "shell-archive:latest")
+		g.feed(t, "sudo sh -c 'cd /var/lib/rancher; mkdir -p preload/docker preload/system-docker; cat >preload/docker/shell.tar.zst; cp preload/docker/shell.tar.zst preload/system-docker/'", packed)
 		out := g.sh(t, "sudo ros preload-images")
 		if strings.Count(out, "shell-archive:latest") != 2 {
 			t.Errorf("ros preload-images prints %q, want the image twice", out)
@@ -144,11 +158,14 @@ func pulledImages(t *testing.T, l lab) {
 		})
 		g.checkTerminal(t)
 		t.Logf("rosd and containerd have %d KiB, before anything was pulled %d KiB", g.memoryOf(t, "rosd")+g.memoryOf(t, "containerd"), before)
+		g.feed(t, "sudo sh -c 'cat >/var/lib/rancher/preload/docker/boxed.tar.zst'", g.packedArchive(t, "boxed", "boxed-archive:latest"))
 		g.powerOff(t)
 	})
 	g.step(t, "without a network", func(t *testing.T) {
 		cfg.Restrict = true
-		again := l.startWith(t, cfg, "cidata", config)
+		again := l.startWith(t, cfg, "cidata", map[string]string{
+			"meta-data": "instance-id: boxed\n", "user-data": fmt.Sprintf(boxedConfig, l.key.Authorized, host, host),
+		})
 		again.expect(t, loginPrompt, bootPatience)
 		again.logIn(t)
 		all := again.settle(t)
@@ -157,7 +174,9 @@ func pulledImages(t *testing.T, l lab) {
 				t.Errorf("%s is %s %s after a reboot without a network", name, s.State, s.Reason)
 			}
 		}
+		again.eventually(t, stepPatience, again.serviceSays(t, "boxed", "boxed"))
 		again.prints(t, map[string]string{
+			"docker ps -q --filter label=ros.service=boxed | wc -l":                           "1",
 			"sudo system-docker exec pulled cat /etc/says":                                    "pulled",
 			"sudo system-docker ps -a --filter name=byhand --format '{{.State}}'":             "exited",
 			"sudo system-docker start byhand && sudo system-docker exec byhand cat /etc/says": "byhand\narchived",

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rosteros/ros/internal/compose"
+	"github.com/rosteros/ros/internal/control"
+	"github.com/rosteros/ros/internal/docker"
+	"github.com/rosteros/ros/internal/preload"
+	"github.com/rosteros/ros/internal/supervise"
+)
+
+// stock has the images of an engine; they may come at any time.
+type stock struct {
+	mu     sync.Mutex
+	images map[string]bool
+}
+
+func (s *stock) put(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.images[name] = true
+}
+
+func (s *stock) Image(_ context.Context, name string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.images[name] {
+		return "", errors.New("no such image: " + name)
+	}
+	return "sha256:01", nil
+}
+
+func (s *stock) Pull(_ context.Context, name, _ string, _ docker.Login, _ func(docker.Step)) (string, error) {
+	return "", fmt.Errorf("cannot pull image %q: no route to host", name)
+}
+
+// lack is what package docker says when it does not find an image.
+func (s *stock) lack(svc compose.Service) error {
+	if _, err := s.Image(context.Background(), svc.Image); err != nil {
+		return supervise.Permanent(fmt.Errorf("image %q is not on the machine; get it with: %s", svc.Image, supervise.PullAdvice(svc.Name)))
+	}
+	return nil
+}
+
+// comesTo waits until a service is in a state.
+func (s *station) comesTo(t *testing.T, name string, want supervise.State) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		service, err := s.supervisor.Service(name)
+		if err == nil && service.State == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s is %s (%s), %v, want %s", name, service.State, service.Reason, err, want)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// A service has failed for want of its image, and the image comes without
+// anybody's asking for it: out of an archive, or by docker load.
+func TestImageThatArrives(t *testing.T) {
+	s := newStation(t)
+	stock := &stock{images: map[string]bool{}}
+	s.engine, s.room.lack = stock, stock.lack
+	config := "#cloud-config\nrancher: {services: {web: {image: 'shop/web:1', restart: always}, job: {image: 'shop/job:1'}}}\n"
+	if _, err := s.configs.Write(t.Context(), control.ConfigWrite{Text: []byte(config)}); err != nil {
+		t.Fatal(err)
+	}
+	s.comesTo(t, "web", supervise.Failed)
+	s.comesTo(t, "job", supervise.Failed)
+	if !s.provision(t.Context()) {
+		t.Error("nothing is missing, though the images are")
+	}
+	stock.put("shop/web:1")
+	if !s.provision(t.Context()) {
+		t.Error("nothing is missing, though the image of job is")
+	}
+	s.comesTo(t, "web", supervise.Running)
+	s.comesTo(t, "job", supervise.Failed)
+
+	// What has failed by itself stays so, image or no image.
+	s.room.lack = func(compose.Service) error { return supervise.Permanent(errors.New("it is broken")) }
+	stock.put("shop/job:1")
+	s.supervisor.Do(t.Context(), "job", supervise.Up, supervise.Options{Wait: true})
+	s.room.lack = nil
+	s.provision(t.Context())
+	s.comesTo(t, "job", supervise.Failed)
+}
+
+// Services wait for archives that lie there for Docker until all of them are in
+// it, or cannot be; what has failed before starts then.
+func TestArchivesForDockerAreAwaited(t *testing.T) {
+	s := newStation(t)
+	dir, log := t.TempDir(), slog.New(slog.DiscardHandler)
+	if err := os.WriteFile(filepath.Join(dir, "web.tar"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var p *preloads
+	awaited := false
+	p = &preloads{
+		failed: map[string][]string{}, supervisor: s.supervisor,
+		system: &preload.Folder{Dir: filepath.Join(dir, "none"), Log: log},
+		docker: &preload.Folder{Dir: dir, Record: filepath.Join(dir, "record"), Log: log,
+			Load: func(context.Context, io.Reader, int64) ([]string, error) {
+				awaited = p.intoDocker.Load()
+				return nil, errors.New("it is broken")
+			}},
+	}
+	started := false
+	p.arrived = func(context.Context) { started = !p.intoDocker.Load() }
+	p.expect(log)
+	if p.arriving.Load() || !p.intoDocker.Load() {
+		t.Error("only the archive for Docker is to be waited for")
+	}
+	p.run(t.Context())
+	if !awaited || !started {
+		t.Errorf("waited while it was loaded: %t; what lacked it was started after: %t", awaited, started)
+	}
+}
