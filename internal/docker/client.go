@@ -41,9 +41,11 @@ type StatusError struct {
 func (e *StatusError) Error() string { return e.Message }
 
 // IsNotFound says whether the engine does not have what was asked for.
-func IsNotFound(err error) bool {
-	var status *StatusError
-	return errors.As(err, &status) && status.Status == http.StatusNotFound
+func IsNotFound(err error) bool { return hasStatus(err, http.StatusNotFound) }
+
+func hasStatus(err error, status int) bool {
+	var answer *StatusError
+	return errors.As(err, &answer) && answer.Status == status
 }
 
 // call makes a request and reads the answer into out, if it is not nil. An

@@ -57,6 +57,7 @@ type Runtime struct {
 
 	log *slog.Logger
 
+	making   sync.Mutex // one network at a time
 	mu       sync.Mutex
 	tasks    map[string]*task // that have not ended, by the id of their container
 	watching bool

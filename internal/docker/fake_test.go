@@ -29,6 +29,7 @@ type fakeEngine struct {
 	next       int
 	slow       time.Duration // between looking for a network and making it
 	making     sync.Mutex    // as dockerd has it: one network at a time
+	socket     string
 	runtime    *docker.Runtime
 }
 
@@ -48,7 +49,7 @@ func newFakeEngine(t *testing.T) *fakeEngine {
 		t.Fatal(err)
 	}
 	e := &fakeEngine{
-		api: "1.51", images: map[string]map[string]any{"x": {"Id": "sha256:01"}}, networks: map[string]string{},
+		socket: socket, api: "1.51", images: map[string]map[string]any{"x": {"Id": "sha256:01"}}, networks: map[string]string{},
 		containers: map[string]*fakeContainer{}, broken: map[string]string{},
 		runtime: docker.New(socket, slog.New(slog.DiscardHandler)),
 	}

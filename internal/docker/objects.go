@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -15,8 +16,11 @@ import (
 	"github.com/rosteros/ros/internal/supervise"
 )
 
-// network makes a network unless it is there.
+// network makes a network unless it is there. Services of a project start at
+// once; one of them makes it, and the others find it.
 func (r *Runtime) network(ctx context.Context, n project.Object) error {
+	r.making.Lock()
+	defer r.making.Unlock()
 	var have struct{ Labels map[string]string }
 	path := "/networks/" + url.PathEscape(n.Name)
 	err := r.call(ctx, "GET", path, nil, &have)
@@ -37,7 +41,11 @@ func (r *Runtime) network(ctx context.Context, n project.Object) error {
 	if err != nil {
 		return err
 	}
-	return r.call(ctx, "POST", "/networks/create", body, nil)
+	err = r.call(ctx, "POST", "/networks/create", body, nil)
+	if hasStatus(err, http.StatusConflict) {
+		return nil // docker compose, say, has made it meanwhile
+	}
+	return err
 }
 
 // volume makes a volume unless it is there.

@@ -2,9 +2,13 @@ package docker_test
 
 import (
 	"context"
+	"log/slog"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/rosteros/ros/internal/compose"
+	"github.com/rosteros/ros/internal/docker"
 	"github.com/rosteros/ros/internal/project"
 	"github.com/rosteros/ros/internal/project/loader"
 	"github.com/rosteros/ros/internal/supervise"
@@ -38,4 +42,49 @@ func TestImageThatMayArrive(t *testing.T) {
 	if !supervise.IsPermanent(err) || err.Error() != want {
 		t.Errorf("after: %v, want %s", err, want)
 	}
+}
+
+// Two services of a project that start at once need the same network.
+func TestNetworkThatTwoMake(t *testing.T) {
+	e := newFakeEngine(t)
+	e.slow = 20 * time.Millisecond
+	all := shop(t, "services: {a: {image: x}, b: {image: x}, c: {image: x}}")
+	var wg sync.WaitGroup
+	for name, s := range all {
+		wg.Go(func() {
+			if _, err := e.runtime.Start(t.Context(), s); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+	wg.Wait()
+	if got := count(e.calls, "POST /networks/create"); got != 1 {
+		t.Errorf("the network was made %d times", got)
+	}
+}
+
+// Somebody else, docker compose say, may have been faster.
+func TestNetworkThatSomebodyElseMakes(t *testing.T) {
+	e := newFakeEngine(t)
+	e.slow = 20 * time.Millisecond
+	all := shop(t, "services: {a: {image: x}, b: {image: x}}")
+	another := docker.New(e.socket, slog.New(slog.DiscardHandler))
+	var wg sync.WaitGroup
+	for name, r := range map[string]*docker.Runtime{"a": e.runtime, "b": another} {
+		wg.Go(func() {
+			if _, err := r.Start(t.Context(), all[name]); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func count(all []string, one string) (n int) {
+	for _, a := range all {
+		if a == one {
+			n++
+		}
+	}
+	return n
 }
