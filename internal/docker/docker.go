@@ -168,13 +168,23 @@ func (r *Runtime) start(ctx context.Context, svc compose.Service) (*task, error)
 		return nil, err
 	}
 	if exists && have.Config.Labels[labelHash] == compose.DefinitionHash(svc) && have.Config.Labels[labelPeers] == peers {
-		return r.run(ctx, have.ID, want, false)
+		t, err := r.run(ctx, have.ID, want, false)
+		if !lacksNetwork(err) {
+			return t, err
+		}
 	}
 	id, err := r.create(ctx, svc, want, peers, have)
 	if err != nil {
 		return nil, err
 	}
 	return r.run(ctx, id, want, true)
+}
+
+// lacksNetwork says whether a container did not start because a network that it
+// was made with is gone. The container knows it by its id, so it takes another
+// container to be in a new one of the same name.
+func lacksNetwork(err error) bool {
+	return IsNotFound(err) && strings.Contains(err.Error(), "network ")
 }
 
 // run starts a container. One that was made for it and does not start goes.
@@ -324,8 +334,8 @@ func keepAnonymous(body map[string]any, old container) {
 	}
 }
 
-// Remove implements supervise.Runtime. The networks of the project go with its
-// last container; volumes stay.
+// Remove implements supervise.Runtime. The networks of the project go with the
+// last container that was made with them; volumes stay.
 func (r *Runtime) Remove(ctx context.Context, svc compose.Service) error {
 	c, err := project.Of(svc)
 	if err != nil {
@@ -343,10 +353,23 @@ func (r *Runtime) Remove(ctx context.Context, svc compose.Service) error {
 	}
 	for _, n := range c.Networks {
 		if !n.External {
-			_ = r.call(ctx, "DELETE", "/networks/"+url.PathEscape(n.Name), nil, nil) // others may be in it
+			r.leaveNetwork(ctx, n.Name)
 		}
 	}
 	return nil
+}
+
+// leaveNetwork removes a network that no container is made with. The engine
+// itself would take it from containers that do not run, which could not start
+// any more.
+func (r *Runtime) leaveNetwork(ctx context.Context, name string) {
+	r.making.Lock()
+	defer r.making.Unlock()
+	var in []struct{}
+	err := r.call(ctx, "GET", "/containers/json?all=1&"+filters(map[string][]string{"network": {name}}).Encode(), nil, &in)
+	if err == nil && len(in) == 0 {
+		_ = r.call(ctx, "DELETE", "/networks/"+url.PathEscape(name), nil, nil) // somebody may have come meanwhile
+	}
 }
 
 // removeTimeout bounds the removal of what did not come to be.

@@ -199,9 +199,9 @@ func (e *fakeEngine) find(which string) *fakeContainer {
 	return nil
 }
 
-// list is the containers with a label, NAME or NAME=VALUE.
+// list is the containers with a label, NAME or NAME=VALUE, or in a network.
 func (e *fakeEngine) list(r *http.Request) answer {
-	var by struct{ Label []string }
+	var by struct{ Label, Network []string }
 	_ = json.Unmarshal([]byte(r.URL.Query().Get("filters")), &by)
 	list := []map[string]any{}
 	for _, c := range e.containers {
@@ -210,7 +210,8 @@ func (e *fakeEngine) list(r *http.Request) answer {
 			have, ok := c.labels[name]
 			return !ok || given && have != value
 		}
-		if slices.ContainsFunc(by.Label, has) || !c.running && r.URL.Query().Get("all") == "" {
+		out := func(network string) bool { _, in := c.networks[network]; return !in }
+		if slices.ContainsFunc(by.Label, has) || slices.ContainsFunc(by.Network, out) || !c.running && r.URL.Query().Get("all") == "" {
 			continue
 		}
 		list = append(list, map[string]any{"Id": c.id, "Names": []string{"/" + c.name}, "Labels": c.labels})

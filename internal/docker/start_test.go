@@ -88,3 +88,50 @@ func count(all []string, one string) (n int) {
 	}
 	return n
 }
+
+// A one-shot that is done keeps its container, and with it the network that it
+// was made with, by its id.
+func TestDownKeepsTheNetworkOfOthers(t *testing.T) {
+	e := newFakeEngine(t)
+	all := shop(t, "services: {migrate: {image: x}, web: {image: x}}")
+	for _, s := range all {
+		mustStart(t, e, s)
+	}
+	e.containers["shop-migrate-1"].running = false
+	before := e.networks["shop_default"]
+	if err := e.runtime.Remove(t.Context(), all["web"]); err != nil {
+		t.Fatal(err)
+	}
+	if e.networks["shop_default"] != before {
+		t.Error("the network is gone, though migrate has a container in it")
+	}
+	if err := e.runtime.Remove(t.Context(), all["migrate"]); err != nil {
+		t.Fatal(err)
+	}
+	if len(e.networks) > 0 {
+		t.Errorf("networks of a project that is no more: %v", e.networks)
+	}
+}
+
+// docker network prune takes networks with containers that do not run.
+func TestNetworkThatWasPruned(t *testing.T) {
+	e := newFakeEngine(t)
+	all := shop(t, "services: {a: {image: x, volumes: [/data]}, b: {image: x}}")
+	mustStart(t, e, all["a"])
+	old := *e.containers["shop-a-1"]
+	e.containers["shop-a-1"].running = false
+	delete(e.networks, "shop_default")
+	mustStart(t, e, all["b"]) // makes one of the same name
+	mustStart(t, e, all["a"])
+	now := e.containers["shop-a-1"]
+	if now.id == old.id || now.mounts[0]["Name"] != old.mounts[0]["Name"] {
+		t.Errorf("the container is %+v, want another one with the volume of %+v", now, old)
+	}
+}
+
+func mustStart(t *testing.T, e *fakeEngine, s compose.Service) {
+	t.Helper()
+	if _, err := e.runtime.Start(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+}
