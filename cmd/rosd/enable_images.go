@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -135,8 +136,15 @@ func (e *enabler) pull(ctx context.Context, name string, _ control.CatalogNames,
 	return nil
 }
 
-// portsFree refuses ports of the machine that somebody has already.
-func portsFree(services []compose.Service) error {
+// portsFree refuses ports of the machine that somebody has already; those of own,
+// services that run now, are theirs.
+func portsFree(services []compose.Service, own ...compose.Service) error {
+	var theirs []string
+	for _, s := range own {
+		if c, err := project.Of(s); err == nil {
+			theirs = append(theirs, c.Ports...)
+		}
+	}
 	var errs []error
 	for _, s := range services {
 		c, err := project.Of(s)
@@ -145,7 +153,7 @@ func portsFree(services []compose.Service) error {
 		}
 		for _, port := range c.Ports {
 			protocol, address, _ := strings.Cut(port, "/")
-			if taken(protocol, address) {
+			if !slices.Contains(theirs, port) && taken(protocol, address) {
 				errs = append(errs, fmt.Errorf("service %q: port %s of the machine is in use", s.Name, address))
 			}
 		}
@@ -218,6 +226,11 @@ func (e *enabler) tryUpdate(ctx context.Context, key string, dryRun bool, say sa
 		text(say, "%s has not changed", key)
 		return nil
 	}
+	if e.configs.config().Rancher.ServicesInclude[key] {
+		if err := portsFree(fresh.services, e.services(kept.Services)...); err != nil {
+			return err
+		}
+	}
 	if dryRun {
 		return nil
 	}
@@ -248,6 +261,17 @@ func (e *enabler) notKept(key string) error {
 	default:
 		return errors.New("it is not on the machine yet")
 	}
+}
+
+// services are what the files say about some.
+func (e *enabler) services(names []string) []compose.Service {
+	var list []compose.Service
+	for _, name := range names {
+		if s := e.files.service(name); s.Scope == compose.ScopeUser {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // again makes what runs what the files say now.

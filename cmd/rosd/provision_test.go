@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -23,6 +24,7 @@ import (
 type stock struct {
 	mu     sync.Mutex
 	images map[string]bool
+	pulls  bool // whether Pull finds what is there
 }
 
 func (s *stock) put(name string) {
@@ -40,7 +42,10 @@ func (s *stock) Image(_ context.Context, name string) (string, error) {
 	return "sha256:01", nil
 }
 
-func (s *stock) Pull(_ context.Context, name, _ string, _ docker.Login, _ func(docker.Step)) (string, error) {
+func (s *stock) Pull(ctx context.Context, name, _ string, _ docker.Login, _ func(docker.Step)) (string, error) {
+	if s.pulls {
+		return s.Image(ctx, name)
+	}
 	return "", fmt.Errorf("cannot pull image %q: no route to host", name)
 }
 
@@ -126,5 +131,48 @@ func TestArchivesForDockerAreAwaited(t *testing.T) {
 	p.run(t.Context())
 	if !awaited || !started {
 		t.Errorf("waited while it was loaded: %t; what lacked it was started after: %t", awaited, started)
+	}
+}
+
+// An update that wants a port of somebody else is refused before anything of
+// the running version is touched; its own ports are its own.
+func TestUpdateLooksAtPorts(t *testing.T) {
+	l, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	s := newStation(t)
+	stock := &stock{images: map[string]bool{"test/busybox:1": true}, pulls: true}
+	s.engine = stock
+	const address = "http://x/a.yml"
+	file := "services: {a: {image: 'test/busybox:1', ports: ['%d:80'], environment: {V: '%s'}}}"
+	s.site[address] = fmt.Sprintf(file, own, "1")
+	if err := s.ask("enable", address); err != nil {
+		t.Fatal(err)
+	}
+	held, err := net.Listen("tcp", fmt.Sprintf(":%d", own)) // by the service, as it were
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	s.site[address] = fmt.Sprintf(file, own, "2")
+	if err := s.ask("update", address); err != nil {
+		t.Errorf("update with its own port: %v", err)
+	}
+	other, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	taken := other.Addr().(*net.TCPAddr).Port
+	s.site[address] = fmt.Sprintf(file, taken, "3")
+	want := fmt.Sprintf(`cannot update %s: service "a": port :%d of the machine is in use`, address, taken)
+	if err := s.ask("update", address); err == nil || err.Error() != want {
+		t.Errorf("update with somebody's port: %v, want %s", err, want)
+	}
+	if err := s.ask("delete", address); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -44,6 +44,10 @@ const (
 	labelPeers   = "ros.peers" // ids of the containers it borrows something of
 )
 
+// nextSuffix is what a container that is to replace another one has at the end of
+// its name meanwhile.
+const nextSuffix = ".next"
+
 // adoptTimeout bounds the question what runs when rosd starts. An engine that
 // does not answer then is asked when its services start.
 const adoptTimeout = 3 * time.Second
@@ -154,7 +158,10 @@ func (r *Runtime) start(ctx context.Context, svc compose.Service) (*task, error)
 		return nil, supervise.Permanent(err)
 	}
 	have, err := r.inspect(ctx, want.Name)
-	exists := err == nil
+	if IsNotFound(err) {
+		have, err = r.halfMade(ctx, svc, want)
+	}
+	exists := err == nil && have.ID != ""
 	switch {
 	case err != nil && !IsNotFound(err):
 		return nil, err
@@ -177,7 +184,7 @@ func (r *Runtime) start(ctx context.Context, svc compose.Service) (*task, error)
 	if err != nil {
 		return nil, err
 	}
-	return r.run(ctx, id, want, true)
+	return r.run(ctx, id, want, !exists)
 }
 
 // lacksNetwork says whether a container did not start because a network that it
@@ -187,7 +194,8 @@ func lacksNetwork(err error) bool {
 	return IsNotFound(err) && strings.Contains(err.Error(), "network ")
 }
 
-// run starts a container. One that was made for it and does not start goes.
+// run starts a container. One that is the first of its service and does not
+// start goes; another has the volumes of the one before.
 func (r *Runtime) run(ctx context.Context, id string, want project.Container, fresh bool) (*task, error) {
 	err := r.startContainer(ctx, id, want)
 	if err == nil {
@@ -233,7 +241,9 @@ func (r *Runtime) peers(ctx context.Context, want project.Container) (string, er
 }
 
 // create makes the container anew, with all that it needs. Volumes without a
-// name stay with the service, as docker compose has it.
+// name stay with the service, as docker compose has it: only the container knows
+// them, so the old one goes when the new one is there, under another name. What
+// the power leaves of that, halfMade finds.
 func (r *Runtime) create(ctx context.Context, svc compose.Service, want project.Container, peers string, old container) (string, error) {
 	for _, n := range want.Networks {
 		if err := r.network(ctx, n); err != nil {
@@ -253,11 +263,38 @@ func (r *Runtime) create(ctx context.Context, svc compose.Service, want project.
 	if err != nil {
 		return "", supervise.Permanent(err)
 	}
-	if old.ID != "" {
-		if err := r.removeContainer(ctx, old.ID, false); err != nil {
-			return "", err
-		}
+	if old.ID == "" {
+		return r.makeContainer(ctx, svc, want, body)
 	}
+	name := want.Name
+	want.Name += nextSuffix
+	if err := r.removeContainer(ctx, want.Name, false); err != nil {
+		return "", err
+	}
+	id, err := r.makeContainer(ctx, svc, want, body)
+	if err != nil {
+		return "", err
+	}
+	if err := r.removeContainer(ctx, old.ID, false); err != nil {
+		return "", err
+	}
+	return id, r.rename(ctx, id, name)
+}
+
+func (r *Runtime) rename(ctx context.Context, id, name string) error {
+	return r.call(ctx, "POST", "/containers/"+url.PathEscape(id)+"/rename?"+url.Values{"name": {name}}.Encode(), nil, nil)
+}
+
+// halfMade is a container that was made to replace one that is gone already.
+func (r *Runtime) halfMade(ctx context.Context, svc compose.Service, want project.Container) (container, error) {
+	have, err := r.inspect(ctx, want.Name+nextSuffix)
+	if err != nil || have.Config.Labels[labelService] != svc.Name {
+		return container{}, err
+	}
+	return have, r.rename(ctx, have.ID, want.Name)
+}
+
+func (r *Runtime) makeContainer(ctx context.Context, svc compose.Service, want project.Container, body []byte) (string, error) {
 	query := url.Values{"name": {want.Name}}
 	if want.Platform != "" {
 		query.Set("platform", want.Platform)
@@ -266,7 +303,7 @@ func (r *Runtime) create(ctx context.Context, svc compose.Service, want project.
 		ID string `json:"Id"`
 	}
 	arriving := r.Arriving != nil && r.Arriving() // asked first: the last of them may arrive between the two
-	err = r.call(ctx, "POST", "/containers/create?"+query.Encode(), json.RawMessage(body), &made)
+	err := r.call(ctx, "POST", "/containers/create?"+query.Encode(), json.RawMessage(body), &made)
 	if IsNotFound(err) && strings.Contains(strings.ToLower(err.Error()), "no such image") {
 		return "", noImage(svc, arriving)
 	}
@@ -351,6 +388,9 @@ func (r *Runtime) Remove(ctx context.Context, svc compose.Service) error {
 			return fmt.Errorf("cannot remove the container of service %q: %w", svc.Name, err)
 		}
 	}
+	if err := r.removeContainer(ctx, c.Name+nextSuffix, true); err != nil {
+		return fmt.Errorf("cannot remove the container of service %q: %w", svc.Name, err)
+	}
 	for _, n := range c.Networks {
 		if !n.External {
 			r.leaveNetwork(ctx, n.Name)
@@ -375,9 +415,9 @@ func (r *Runtime) leaveNetwork(ctx context.Context, name string) {
 // removeTimeout bounds the removal of what did not come to be.
 const removeTimeout = 20 * time.Second
 
-// removeContainer removes a container, and with volumes those without a name.
+// removeContainer removes a container, by its id or name, and with volumes those without a name.
 func (r *Runtime) removeContainer(ctx context.Context, id string, volumes bool) error {
-	err := r.call(ctx, "DELETE", fmt.Sprintf("/containers/%s?force=1&v=%t", id, volumes), nil, nil)
+	err := r.call(ctx, "DELETE", fmt.Sprintf("/containers/%s?force=1&v=%t", url.PathEscape(id), volumes), nil, nil)
 	if IsNotFound(err) {
 		return nil
 	}

@@ -26,6 +26,7 @@ type fakeEngine struct {
 	containers map[string]*fakeContainer // by name
 	calls      []string                  // that changed something
 	broken     map[string]string         // by image: why its containers do not start
+	deaf       int                       // from this call on it does nothing; 0: it never stops
 	next       int
 	slow       time.Duration // between looking for a network and making it
 	making     sync.Mutex    // as dockerd has it: one network at a time
@@ -95,6 +96,9 @@ func (e *fakeEngine) serve(r *http.Request, body map[string]any) answer {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if r.Method != http.MethodGet {
+		if e.deaf > 0 && len(e.calls)+1 >= e.deaf {
+			return refuse(503, "the power is gone")
+		}
 		e.calls = append(e.calls, r.Method+" "+r.URL.Path)
 	}
 	switch path[0] {

@@ -3,6 +3,7 @@ package docker_test
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -134,4 +135,53 @@ func mustStart(t *testing.T, e *fakeEngine, s compose.Service) {
 	if _, err := e.runtime.Start(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A new version that does not start, or cannot even be made, keeps the volumes
+// without a name for the version before it.
+func TestVolumesOutliveAnUpdateThatFails(t *testing.T) {
+	e := newFakeEngine(t)
+	e.images["broken"], e.broken["broken"] = e.images["x"], "exec: no such file"
+	file := "services: {a: {image: IMAGE, volumes: [/data]}}"
+	first := shop(t, strings.Replace(file, "IMAGE", "x", 1))["a"]
+	mustStart(t, e, first)
+	data := e.containers["shop-a-1"].mounts[0]["Name"]
+	for _, image := range []string{"broken", "none"} {
+		e.containers["shop-a-1"].running = false
+		if _, err := e.runtime.Start(t.Context(), shop(t, strings.Replace(file, "IMAGE", image, 1))["a"]); err == nil {
+			t.Fatalf("image %s has started", image)
+		}
+		mustStart(t, e, first)
+		if now := e.containers["shop-a-1"].mounts[0]["Name"]; now != data {
+			t.Errorf("after image %s the volume is %s, was %s", image, now, data)
+		}
+	}
+	if len(e.containers) != 1 {
+		t.Errorf("%d containers, want one", len(e.containers))
+	}
+}
+
+// The power may go between any two calls that make a container anew.
+func TestContainerHalfMadeAnew(t *testing.T) {
+	file := "services: {a: {image: x, volumes: [/data], environment: {V: VALUE}}}"
+	first, second := shop(t, strings.Replace(file, "VALUE", "1", 1))["a"], shop(t, strings.Replace(file, "VALUE", "2", 1))["a"]
+	for calls := 1; calls <= 4; calls++ {
+		e := newFakeEngine(t)
+		mustStart(t, e, first)
+		data := e.containers["shop-a-1"].mounts[0]["Name"]
+		e.containers["shop-a-1"].running = false
+		e.deaf = len(e.calls) + calls
+		_, _ = e.runtime.Start(t.Context(), second)
+		e.deaf = 0
+		mustStart(t, docker2(e), second)
+		if now := e.containers["shop-a-1"]; len(e.containers) != 1 || now == nil || now.mounts[0]["Name"] != data {
+			t.Errorf("cut off before call %d: %v, want one container with the volume %s", calls, e.containers, data)
+		}
+	}
+}
+
+// docker2 is the engine with a rosd that has just started.
+func docker2(e *fakeEngine) *fakeEngine {
+	e.runtime = docker.New(e.socket, slog.New(slog.DiscardHandler))
+	return e
 }
