@@ -210,13 +210,18 @@ func (r *Runtime) run(ctx context.Context, id string, want project.Container, fr
 		}
 	}
 	if fresh && !supervise.IsDown(err) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
-		defer cancel()
-		if again := r.removeContainer(ctx, id, true); again != nil {
-			r.log.Warn("cannot remove a container that did not start", "container", want.Name, "error", again)
-		}
+		r.discard(ctx, id, want)
 	}
 	return nil, err
+}
+
+// discard removes a container that did not come to be.
+func (r *Runtime) discard(ctx context.Context, id string, want project.Container) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+	defer cancel()
+	if err := r.removeContainer(ctx, id, true); err != nil {
+		r.log.Warn("cannot remove a container that did not start", "container", want.Name, "error", err)
+	}
 }
 
 func (r *Runtime) startContainer(ctx context.Context, id string, want project.Container) error {
@@ -299,15 +304,26 @@ func (r *Runtime) makeContainer(ctx context.Context, svc compose.Service, want p
 	if want.Platform != "" {
 		query.Set("platform", want.Platform)
 	}
+	body, further, err := r.takeFurther(ctx, body)
+	if err != nil {
+		return "", err
+	}
 	var made struct {
 		ID string `json:"Id"`
 	}
 	arriving := r.Arriving != nil && r.Arriving() // asked first: the last of them may arrive between the two
-	err := r.call(ctx, "POST", "/containers/create?"+query.Encode(), json.RawMessage(body), &made)
+	err = r.call(ctx, "POST", "/containers/create?"+query.Encode(), json.RawMessage(body), &made)
 	if IsNotFound(err) && strings.Contains(strings.ToLower(err.Error()), "no such image") {
 		return "", noImage(svc, arriving)
 	}
-	return made.ID, err
+	if err != nil {
+		return "", err
+	}
+	if err := r.join(ctx, made.ID, further); err != nil {
+		r.discard(ctx, made.ID, want)
+		return "", err
+	}
+	return made.ID, nil
 }
 
 // noImage is what a service waits for, or what somebody has to do about it.

@@ -3,6 +3,7 @@ package docker_test
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -184,4 +185,25 @@ func TestContainerHalfMadeAnew(t *testing.T) {
 func docker2(e *fakeEngine) *fakeEngine {
 	e.runtime = docker.New(e.socket, slog.New(slog.DiscardHandler))
 	return e
+}
+
+// Docker 24 and older make a container with one network; it joins the others
+// before it starts.
+func TestTwoNetworksOfAnOldEngine(t *testing.T) {
+	file := "services: {a: {image: x, networks: {front: {priority: 9}, back: {aliases: [store]}, third: }}}\nnetworks: {front: , back: , third: }"
+	for _, api := range []string{"1.42", "1.43", "1.44", "1.51"} {
+		e := newFakeEngine(t)
+		e.api = api
+		mustStart(t, e, shop(t, file)["a"])
+		c := e.containers["shop-a-1"]
+		for _, name := range []string{"shop_front", "shop_back", "shop_third"} {
+			if c.networks[name] == "" {
+				t.Errorf("API %s: the container is not in %s: %v", api, name, c.networks)
+			}
+		}
+		joined := slices.Contains(e.calls, "POST /networks/shop_back/connect")
+		if old := api < "1.44"; joined != old || old && (c.running != true || slices.Contains(e.calls, "POST /networks/shop_front/connect")) {
+			t.Errorf("API %s: calls %v", api, e.calls)
+		}
+	}
 }
