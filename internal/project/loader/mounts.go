@@ -107,7 +107,7 @@ func text(v any) json.RawMessage {
 func (t *translation) files() {
 	for _, ref := range t.service.Configs {
 		if from, ok := t.project.Configs[ref.Source]; ok {
-			t.file(types.FileReferenceConfig(ref), types.FileObjectConfig(from), "/"+ref.Source)
+			t.file("config", types.FileReferenceConfig(ref), types.FileObjectConfig(from), "/"+ref.Source)
 		}
 	}
 	for _, ref := range t.service.Secrets {
@@ -116,12 +116,12 @@ func (t *translation) files() {
 			if ref.Target != "" && !path.IsAbs(ref.Target) {
 				ref.Target = "/run/secrets/" + ref.Target
 			}
-			t.file(types.FileReferenceConfig(ref), types.FileObjectConfig(from), target)
+			t.file("secret", types.FileReferenceConfig(ref), types.FileObjectConfig(from), target)
 		}
 	}
 }
 
-func (t *translation) file(ref types.FileReferenceConfig, from types.FileObjectConfig, target string) {
+func (t *translation) file(kind string, ref types.FileReferenceConfig, from types.FileObjectConfig, target string) {
 	if ref.Target != "" {
 		target = ref.Target
 	}
@@ -133,7 +133,11 @@ func (t *translation) file(ref types.FileReferenceConfig, from types.FileObjectC
 	}
 	f := project.File{Path: target, Text: []byte(from.Content), Mode: 0o444}
 	if from.Environment != "" && from.Content == "" {
-		f.Text = []byte(t.project.Environment[from.Environment])
+		value, set := t.project.Environment[from.Environment]
+		if !set {
+			t.wrongKey(kind+"s", "%s %q: variable %s is not set", kind, ref.Source, from.Environment)
+		}
+		f.Text = []byte(value)
 	}
 	if ref.Mode != nil {
 		f.Mode = int64(*ref.Mode)
@@ -146,7 +150,7 @@ func (t *translation) file(ref types.FileReferenceConfig, from types.FileObjectC
 		f.GID, err2 = strconv.Atoi(ref.GID)
 	}
 	if err1 != nil || err2 != nil {
-		t.wrong(t.path, "config or secret %q: uid and gid must be numbers", ref.Source)
+		t.wrongKey(kind+"s", "%s %q: uid and gid must be numbers", kind, ref.Source)
 	}
 	t.container.Files = append(t.container.Files, f)
 }
