@@ -50,6 +50,8 @@ type host struct {
 	CapAdd         []string          `json:",omitempty"`
 	CapDrop        []string          `json:",omitempty"`
 	SecurityOpt    []string          `json:",omitempty"`
+	MaskedPaths    []string          `json:",omitzero"` // empty, not nil: none instead of the engine's
+	ReadonlyPaths  []string          `json:",omitzero"`
 	GroupAdd       []string          `json:",omitempty"`
 	DNS            []string          `json:"Dns,omitempty"`
 	DNSOptions     []string          `json:"DnsOptions,omitempty"`

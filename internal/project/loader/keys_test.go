@@ -57,6 +57,7 @@ var remarks = map[string]string{
 	"services.NAME.pull_policy":         "counts when the service is enabled; nothing is pulled at boot",
 	"services.NAME.restart":             "by rosd; the engine itself starts nothing",
 	"services.NAME.scale":               "1",
+	"services.NAME.security_opt":        "`seccomp:FILE` is read when the service is enabled; not in a file that came from an address",
 	"services.NAME.volumes.consistency": "no effect, as with docker compose",
 	"services.NAME.volumes.type":        "`bind`, `volume`, `tmpfs`, `image`",
 	"configs.NAME.labels":               "no effect, as with docker compose",

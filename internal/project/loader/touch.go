@@ -103,13 +103,7 @@ func (t *translation) touch() {
 	s, h := t.service, &t.out.HostConfig
 	h.Privileged, h.ReadonlyRootfs = s.Privileged, s.ReadOnly
 	h.CapAdd, h.CapDrop, h.GroupAdd = s.CapAdd, s.CapDrop, s.GroupAdd
-	for _, opt := range s.SecurityOpt {
-		// The engine wants a colon, Compose takes "=" too.
-		if name, value, ok := strings.Cut(opt, "="); ok && !strings.Contains(name, ":") {
-			opt = name + ":" + value
-		}
-		h.SecurityOpt = append(h.SecurityOpt, opt)
-	}
+	t.security()
 	h.Annotations, h.Sysctls, h.StorageOpt = s.Annotations, s.Sysctls, s.StorageOpt
 	h.Runtime, h.Init, h.CgroupParent = s.Runtime, s.Init, s.CgroupParent
 	h.UsernsMode, h.UTSMode, h.CgroupnsMode = s.UserNSMode, s.Uts, s.Cgroup
