@@ -125,15 +125,35 @@ func (e *enabler) pull(ctx context.Context, name string, _ control.CatalogNames,
 		text(say, "%s is part of the OS", s.Image)
 		return nil
 	}
-	if c, err := project.Of(s); err == nil && c.Pin != "" {
-		s.Image = c.Pin
-	}
-	pin, err := e.pullOne(ctx, "", s, say)
+	pin, err := e.pullPinned(ctx, s, say)
 	if err != nil {
 		return fmt.Errorf("cannot pull the image of service %q: %w", name, err)
 	}
-	text(say, "image %s is %s", s.Image, pin)
+	text(say, "image %s is %s", pinOf(s), pin)
 	return nil
+}
+
+// pullPinned gets the image that a service was enabled with. A registry knows it
+// by its digest; one that was loaded has only an id, and what has its name by now
+// may be something else.
+func (e *enabler) pullPinned(ctx context.Context, s compose.Service, say sayer) (pin string, err error) {
+	wanted := pinOf(s)
+	if wanted == s.Image {
+		return e.pullOne(ctx, "", s, say)
+	}
+	byDigest := strings.Contains(wanted, "@")
+	name := s.Image
+	if byDigest {
+		s.Image = wanted
+	}
+	pin, err = e.pullOne(ctx, "", s, say)
+	if err != nil || byDigest {
+		return pin, err
+	}
+	if _, err := e.engine.Image(ctx, wanted); err != nil {
+		return "", fmt.Errorf("%s is %s by now, and the service was enabled with %s; take the new one with: ros service update", name, pin, wanted)
+	}
+	return pin, nil
 }
 
 // portsFree refuses ports of the machine that somebody has already; those of own,

@@ -91,7 +91,7 @@ func (e *enabler) provision(ctx context.Context) (missing bool) {
 	}
 	e.startArrived(ctx)
 	for _, s := range e.withoutImage(ctx) {
-		if _, err := e.pullOne(ctx, "", s, quiet); err != nil {
+		if _, err := e.pullPinned(ctx, s, quiet); err != nil {
 			wrong = append(wrong, fmt.Sprintf("service %s has no image yet: %v", s.Name, err))
 			continue
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,8 @@ import (
 type stock struct {
 	mu     sync.Mutex
 	images map[string]bool
-	pulls  bool // whether Pull finds what is there
+	id     string // of all of them; "": sha256:01
+	pulls  bool   // whether Pull finds what is there
 }
 
 func (s *stock) put(name string) {
@@ -36,10 +38,10 @@ func (s *stock) put(name string) {
 func (s *stock) Image(_ context.Context, name string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.images[name] {
+	if !s.images[name] && name != cmp.Or(s.id, "sha256:01") {
 		return "", errors.New("no such image: " + name)
 	}
-	return "sha256:01", nil
+	return cmp.Or(s.id, "sha256:01"), nil
 }
 
 func (s *stock) Pull(ctx context.Context, name, _ string, _ docker.Login, _ func(docker.Step)) (string, error) {
@@ -171,6 +173,30 @@ func TestUpdateLooksAtPorts(t *testing.T) {
 	want := fmt.Sprintf(`cannot update %s: service "a": port :%d of the machine is in use`, address, taken)
 	if err := s.ask("update", address); err == nil || err.Error() != want {
 		t.Errorf("update with somebody's port: %v, want %s", err, want)
+	}
+	if err := s.ask("delete", address); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// An image without a digest was pinned by its id, which no registry knows: it is
+// pulled by its name, and has to be the same one.
+func TestPullOfAnImageWithoutADigest(t *testing.T) {
+	s := newStation(t)
+	stock := &stock{images: map[string]bool{"shop/web:1": true}, pulls: true}
+	s.engine = stock
+	const address = "http://x/a.yml"
+	s.site[address] = "services: {a: {image: 'shop/web:1'}}"
+	if err := s.ask("enable", address); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ask("pull", "a"); err != nil {
+		t.Errorf("pull: %v", err)
+	}
+	stock.id = "sha256:02"
+	const want = `cannot pull the image of service "a": shop/web:1 is sha256:02 by now, and the service was enabled with sha256:01; take the new one with: ros service update`
+	if err := s.ask("pull", "a"); err == nil || err.Error() != want {
+		t.Errorf("pull of another one: %v\nwant %s", err, want)
 	}
 	if err := s.ask("delete", address); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/distribution/reference"
+
 	"github.com/rosteros/ros/internal/images"
 )
 
@@ -36,19 +38,24 @@ func (c *Client) Image(ctx context.Context, name string) (pin string, err error)
 	if err := c.call(ctx, "GET", "/images/"+url.PathEscape(name)+"/json", nil, &image); err != nil {
 		return "", err
 	}
-	repository := name
-	if before, _, ok := strings.Cut(name, "@"); ok {
-		repository = before
-	}
+	repository, _, _ := strings.Cut(name, "@")
 	if colon := strings.LastIndexByte(repository, ':'); colon > strings.LastIndexByte(repository, '/') {
 		repository = repository[:colon]
 	}
 	for _, d := range image.RepoDigests {
-		if have, digest, ok := strings.Cut(d, "@"); ok && (have == repository || strings.HasSuffix(have, "/"+repository)) {
+		if have, digest, ok := strings.Cut(d, "@"); ok && same(have, repository) {
 			return repository + "@" + digest, nil
 		}
 	}
 	return image.ID, nil // it was loaded or built here
+}
+
+// same says whether two names are of one repository: the engine leaves out
+// docker.io/library, which service files may have.
+func same(a, b string) bool {
+	one, err1 := reference.ParseNormalizedNamed(a)
+	other, err2 := reference.ParseNormalizedNamed(b)
+	return err1 == nil && err2 == nil && one.Name() == other.Name()
 }
 
 // Pull gets an image from its registry. When the registry does not have it, or

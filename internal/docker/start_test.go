@@ -207,3 +207,28 @@ func TestTwoNetworksOfAnOldEngine(t *testing.T) {
 		}
 	}
 }
+
+func TestPins(t *testing.T) {
+	e := newFakeEngine(t)
+	const digest = "sha256:2222222222222222222222222222222222222222222222222222222222222222"
+	for _, tt := range []struct {
+		name string
+		have []string
+		want string
+	}{
+		{"busybox", []string{"busybox@" + digest}, "busybox@" + digest},
+		{"busybox:1", []string{"busybox@" + digest}, "busybox@" + digest},
+		{"library/busybox:1", []string{"busybox@" + digest}, "library/busybox@" + digest},
+		{"docker.io/busybox:1", []string{"busybox@" + digest}, "docker.io/busybox@" + digest},
+		{"docker.io/library/busybox", []string{"busybox@" + digest}, "docker.io/library/busybox@" + digest},
+		{"docker.io/rancher/x:1@" + digest, []string{"rancher/x@" + digest}, "docker.io/rancher/x@" + digest},
+		{"reg.example:5000/x", []string{"x@sha256:1", "reg.example:5000/x@" + digest}, "reg.example:5000/x@" + digest},
+		{"rancher/x", []string{"reg.example/rancher/x@" + digest}, "sha256:01"}, // of another registry
+		{"busybox", nil, "sha256:01"},
+	} {
+		e.images[tt.name] = map[string]any{"Id": "sha256:01", "RepoDigests": tt.have}
+		if pin, err := e.runtime.Image(t.Context(), tt.name); err != nil || pin != tt.want {
+			t.Errorf("%s, known as %v, is %s, %v, want %s", tt.name, tt.have, pin, err, tt.want)
+		}
+	}
+}
