@@ -30,7 +30,8 @@ const (
 	catalogCache = "/var/lib/rancher/cache/catalog"
 	catalogDir   = "/usr/lib/ros/catalog" // ours, part of the OS image
 	coreCatalog  = "core"
-	// upBound is how long what was enabled may take to come up.
+	// upBound is how long what was enabled may take to come up, a service beyond
+	// its start_period.
 	upBound = 3 * time.Minute
 )
 
@@ -325,12 +326,28 @@ func (e *enabler) begin(ctx context.Context, key string, services []string, say 
 
 // toComeUp is the time that something new has.
 func toComeUp(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, upBound, fmt.Errorf("not there after %s", upBound))
+	return upWithin(ctx, upBound)
+}
+
+func upWithin(ctx context.Context, bound time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, bound, fmt.Errorf("not there after %s", bound))
+}
+
+// patience is how long services may take to come up. Each has its own time: they
+// may come one after the other.
+func (e *enabler) patience(names []string) (bound time.Duration) {
+	for _, name := range names {
+		bound += upBound
+		if check := e.files.service(name).Healthcheck; check != nil {
+			bound += check.StartPeriod
+		}
+	}
+	return bound
 }
 
 // await waits until services are where they should be.
 func (e *enabler) await(ctx context.Context, names []string, say sayer) error {
-	ctx, cancel := toComeUp(ctx)
+	ctx, cancel := upWithin(ctx, e.patience(names))
 	defer cancel()
 	var errs []error
 	for _, name := range names {

@@ -16,6 +16,7 @@ import (
 type room struct {
 	once map[string]bool
 	lack func(compose.Service) error // why a service cannot start; nil: it can
+	slow time.Duration               // until a healthcheck passes
 
 	mu    sync.Mutex
 	tasks map[string]*task
@@ -81,6 +82,9 @@ func (t *task) Signal(_ context.Context, signal string, _ bool) error {
 }
 
 func (t *task) Exec(context.Context, []string, time.Duration) (int, string, error) {
+	if time.Since(t.started) < t.room.slow {
+		return 1, "not yet", nil
+	}
 	return 0, "", nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rosteros/ros/internal/compose"
@@ -201,4 +202,20 @@ func TestPullOfAnImageWithoutADigest(t *testing.T) {
 	if err := s.ask("delete", address); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Services of a file that take long, one after the other, and say so.
+func TestEnableWaitsForStartPeriods(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStation(t)
+		s.room.slow = 4 * time.Minute
+		const slow = "image: 'test/busybox:1', restart: always, healthcheck: {test: x, start_period: 5m, interval: 10s}"
+		s.site["http://x/a.yml"] = "services: {web: {" + slow + ", depends_on: {db: {condition: service_healthy}}}, db: {" + slow + "}}"
+		if err := s.ask("enable", "http://x/a.yml"); err != nil {
+			t.Error(err)
+		}
+		if err := s.ask("delete", "http://x/a.yml"); err != nil {
+			t.Error(err)
+		}
+	})
 }
