@@ -8,7 +8,9 @@ import (
 
 	"github.com/rosteros/ros/internal/catalog"
 	"github.com/rosteros/ros/internal/control"
+	"github.com/rosteros/ros/internal/images"
 	"github.com/rosteros/ros/internal/imagestore"
+	"github.com/rosteros/ros/internal/preload"
 	"github.com/rosteros/ros/internal/repository"
 )
 
@@ -50,7 +52,8 @@ func (e *enabler) intoEngine(ctx context.Context, repo, name string, say sayer) 
 		return "", true, err
 	}
 	defer r.Close()
-	if _, err := e.loadIntoEngine(ctx, r, size); err != nil {
+	watched := preload.Watched(r, "", size, func(step images.Event) { say(control.ImageStep{Step: &step}) })
+	if _, err := e.loadIntoEngine(ctx, watched, size); err != nil {
 		return "", true, fmt.Errorf("cannot load image %q: %w", name, err)
 	}
 	pin, err = e.engine.Image(ctx, name)

@@ -17,6 +17,7 @@ import (
 	"github.com/rosteros/ros/config"
 	"github.com/rosteros/ros/internal/apply"
 	"github.com/rosteros/ros/internal/containers"
+	"github.com/rosteros/ros/internal/images"
 	"github.com/rosteros/ros/internal/imagestore"
 	"github.com/rosteros/ros/internal/preload"
 	"github.com/rosteros/ros/internal/supervise"
@@ -116,18 +117,18 @@ func (p *preloads) expect(log *slog.Logger) {
 // run loads what is pending: into the system containerd at once, into Docker
 // when it is there. Services whose image is not on the machine wait meanwhile.
 func (p *preloads) run(ctx context.Context) {
-	_, _ = p.load(ctx, p.system) // remembers what went wrong
+	_, _ = p.load(ctx, p.system, nil) // remembers what went wrong
 	p.arriving.Store(false)
 	if pending, err := p.docker.Pending(); err == nil && len(pending) > 0 && p.engine(ctx) == nil {
-		_, _ = p.load(ctx, p.docker)
+		_, _ = p.load(ctx, p.docker, nil)
 	}
 	p.intoDocker.Store(false)
 	p.arrived(ctx) // what failed meanwhile, because it asked for an image under another rosd
 }
 
 // load loads what is pending in a folder and remembers what went wrong.
-func (p *preloads) load(ctx context.Context, f *preload.Folder) ([]preload.Loaded, error) {
-	loaded, err := f.Run(ctx)
+func (p *preloads) load(ctx context.Context, f *preload.Folder, step func(images.Event)) ([]preload.Loaded, error) {
+	loaded, err := f.Run(ctx, step)
 	var failed []string
 	for _, l := range loaded {
 		if l.Err != nil {
@@ -171,11 +172,11 @@ func (p *preloads) engine(ctx context.Context) error {
 }
 
 // now loads what is pending for somebody who waits for it.
-func (p *preloads) now(ctx context.Context, say func(line string)) error {
+func (p *preloads) now(ctx context.Context, say func(line string), step func(images.Event)) error {
 	const enginePatience = 2 * time.Minute
 	var errs []error
 	load := func(f *preload.Folder) {
-		loaded, err := p.load(ctx, f)
+		loaded, err := p.load(ctx, f, step)
 		for _, l := range loaded {
 			if l.Err != nil {
 				errs = append(errs, l.Err)

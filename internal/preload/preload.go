@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/rosteros/ros/internal/atomicfile"
+	"github.com/rosteros/ros/internal/images"
 )
 
 // Folder is a folder of archives. Every field must be set before use.
@@ -95,8 +96,9 @@ func (f *Folder) loaded() map[string]entry {
 }
 
 // Run loads what is pending, in the order of the names. An archive that cannot
-// be loaded does not stop the others, and is tried again by the next Run.
-func (f *Folder) Run(ctx context.Context) ([]Loaded, error) {
+// be loaded does not stop the others, and is tried again by the next Run. say is
+// told how far each is; nil: nobody wants to know.
+func (f *Folder) Run(ctx context.Context, say func(images.Event)) ([]Loaded, error) {
 	f.running.Lock()
 	defer f.running.Unlock()
 	pending, err := f.Pending()
@@ -108,7 +110,8 @@ func (f *Folder) Run(ctx context.Context) ([]Loaded, error) {
 		if ctx.Err() != nil {
 			return done, ctx.Err()
 		}
-		images, err := f.one(ctx, name)
+		f.Log.Info("loading images", "file", filepath.Join(f.Dir, name))
+		images, err := f.one(ctx, name, say)
 		if err != nil {
 			err = fmt.Errorf("cannot load images from %s: %w", filepath.Join(f.Dir, name), err)
 			f.Log.Error(err.Error())
@@ -120,7 +123,7 @@ func (f *Folder) Run(ctx context.Context) ([]Loaded, error) {
 	return done, nil
 }
 
-func (f *Folder) one(ctx context.Context, name string) ([]string, error) {
+func (f *Folder) one(ctx context.Context, name string, say func(images.Event)) ([]string, error) {
 	file, err := os.Open(filepath.Join(f.Dir, name))
 	if err != nil {
 		return nil, err
@@ -130,15 +133,15 @@ func (f *Folder) one(ctx context.Context, name string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	images, err := f.Load(ctx, file, info.Size())
+	found, err := f.Load(ctx, Watched(file, name, info.Size(), say), info.Size())
 	if err != nil {
 		return nil, err
 	}
 	all := f.loaded()
-	all[name] = entry{info.Size(), info.ModTime(), images}
+	all[name] = entry{info.Size(), info.ModTime(), found}
 	text, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {
-		return images, err
+		return found, err
 	}
-	return images, atomicfile.WriteFile(f.Record, append(text, '\n'), 0o600)
+	return found, atomicfile.WriteFile(f.Record, append(text, '\n'), 0o600)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/rosteros/ros/internal/images"
 	"github.com/rosteros/ros/internal/preload"
 	"github.com/rosteros/ros/tests/registry"
 )
@@ -55,7 +56,7 @@ func TestEachArchiveOnce(t *testing.T) {
 	run := func(want ...string) []preload.Loaded {
 		t.Helper()
 		read = nil
-		done, err := f.Run(t.Context())
+		done, err := f.Run(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,9 +82,33 @@ func TestEachArchiveOnce(t *testing.T) {
 	run("archive a.tar, another one", "archive b.tar.xz", "archive c.tgz")
 }
 
+// Whoever waits sees how far an archive is, by its name.
+func TestProgress(t *testing.T) {
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, "a.tar"), "0123456789")
+	f := &preload.Folder{
+		Dir: dir, Record: filepath.Join(dir, "record.json"), Log: slog.New(slog.DiscardHandler),
+		Load: func(_ context.Context, r io.Reader, _ int64) ([]string, error) {
+			_, err := io.Copy(io.Discard, r)
+			return nil, err
+		},
+	}
+	var told []images.Event
+	if _, err := f.Run(t.Context(), func(e images.Event) { told = append(told, e) }); err != nil {
+		t.Fatal(err)
+	}
+	want := []images.Event{
+		{Layer: "a.tar", Status: images.Loading, Total: 10},
+		{Layer: "a.tar", Status: images.Loading, Current: 10, Total: 10},
+	}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
 func TestNoFolder(t *testing.T) {
 	f := &preload.Folder{Dir: filepath.Join(t.TempDir(), "none"), Record: "/none", Log: slog.New(slog.DiscardHandler)}
-	if done, err := f.Run(t.Context()); err != nil || done != nil {
+	if done, err := f.Run(t.Context(), nil); err != nil || done != nil {
 		t.Errorf("Run = %v, %v, want nothing", done, err)
 	}
 }
@@ -115,9 +140,9 @@ func TestIntoDocker(t *testing.T) {
 	archive := registry.Layer{"x": "y"}.Tar()
 	load := preload.IntoDocker(socket)
 	packed := registry.Gzip(archive)
-	images, err := load(t.Context(), bytes.NewReader(packed), int64(len(packed)))
-	if err != nil || !cmp.Equal(images, []string{"box:1", "sha256:01"}) {
-		t.Errorf("load = %q, %v", images, err)
+	names, err := load(t.Context(), bytes.NewReader(packed), int64(len(packed)))
+	if err != nil || !cmp.Equal(names, []string{"box:1", "sha256:01"}) {
+		t.Errorf("load = %q, %v", names, err)
 	}
 	if string(got) != string(archive) {
 		t.Error("docker was not given the archive unpacked")

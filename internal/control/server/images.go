@@ -200,7 +200,7 @@ func (s *Server) imageAnswer(w http.ResponseWriter) func(imagestore.Image, error
 func (s *Server) preload(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	steps := &steps{to: w, flush: http.NewResponseController(w).Flush}
-	steps.end(s.Preload(r.Context(), steps.text))
+	steps.end(s.Preload(r.Context(), steps.text, steps.event))
 }
 
 // steps writes a stream of ImageStep, a line each.

@@ -51,7 +51,7 @@ type Server struct {
 	OS           osupdate.Worker     // what touches disks and slots
 	Images       Images              // those that are not baked
 	Baked        images.Catalogue    // those that are
-	Preload      func(ctx context.Context, say func(line string)) error
+	Preload      func(ctx context.Context, say func(line string), step func(images.Event)) error
 	Containers   Containers
 	Services     string // folder of the operator's service files
 	Cgroups      string // folder with a cgroup per service
