@@ -42,6 +42,7 @@ const (
 	labelService = "ros.service"
 	labelHash    = "ros.hash"
 	labelPeers   = "ros.peers" // ids of the containers it borrows something of
+	labelImage   = "ros.image" // id of the image, when only its name was given
 )
 
 // nextSuffix is what a container that is to replace another one has at the end of
@@ -63,7 +64,9 @@ type Runtime struct {
 
 	making   sync.Mutex // one network at a time
 	mu       sync.Mutex
-	tasks    map[string]*task // that have not ended, by the id of their container
+	tasks    map[string]*task  // that have not ended, by the id of their container
+	made     map[string]string // by service: the image that its container was made of by name
+	known    map[string]string // by name: the image that it was when we last pulled or looked
 	watching bool
 }
 
@@ -71,7 +74,7 @@ var _ supervise.Runtime = (*Runtime)(nil)
 
 // New returns a Runtime over the engine that listens at socket.
 func New(socket string, log *slog.Logger) *Runtime {
-	return &Runtime{Client: NewClient(socket), log: log, tasks: map[string]*task{}}
+	return &Runtime{Client: NewClient(socket), log: log, tasks: map[string]*task{}, made: map[string]string{}, known: map[string]string{}}
 }
 
 // container is what the engine says about one.
@@ -129,9 +132,17 @@ func (r *Runtime) Running(ctx context.Context) (map[string]supervise.Task, error
 	return found, nil
 }
 
-// DefinitionHash implements supervise.Runtime.
+// DefinitionHash implements supervise.Runtime. It asks nobody: an image that has
+// been pulled since the container was made was pulled through this Runtime.
 func (r *Runtime) DefinitionHash(svc compose.Service) (string, error) {
-	return compose.DefinitionHash(svc), nil
+	hash := compose.DefinitionHash(svc)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	made, now := r.made[svc.Name], r.known[svc.Image]
+	if made != "" && now != "" && made != now {
+		hash += "@" + now
+	}
+	return hash, nil
 }
 
 // Spec implements supervise.Runtime: it is the request that makes the container.
@@ -174,17 +185,39 @@ func (r *Runtime) start(ctx context.Context, svc compose.Service) (*task, error)
 	if err != nil {
 		return nil, err
 	}
-	if exists && have.Config.Labels[labelHash] == compose.DefinitionHash(svc) && have.Config.Labels[labelPeers] == peers {
+	image := r.named(ctx, svc, want)
+	if exists && have.is(svc, peers, image) {
 		t, err := r.run(ctx, have.ID, want, false)
 		if !lacksNetwork(err) {
 			return t, err
 		}
 	}
-	id, err := r.create(ctx, svc, want, peers, have)
+	id, err := r.create(ctx, svc, want, peers, image, have)
 	if err != nil {
 		return nil, err
 	}
 	return r.run(ctx, id, want, !exists)
+}
+
+// named is the image that a service without a pin gets by its name; "" if it has
+// a pin, or when it is not known.
+func (r *Runtime) named(ctx context.Context, svc compose.Service, want project.Container) string {
+	if want.Pin != "" {
+		return ""
+	}
+	id, err := r.imageID(ctx, svc.Image)
+	if err != nil {
+		return "" // the container that is there will do; without one it is said then
+	}
+	r.know(svc.Image, id)
+	return id
+}
+
+// is says whether a container is what would be made anew.
+func (c container) is(svc compose.Service, peers, image string) bool {
+	labels := c.Config.Labels
+	other := image != "" && labels[labelImage] != "" && labels[labelImage] != image
+	return labels[labelHash] == compose.DefinitionHash(svc) && labels[labelPeers] == peers && !other
 }
 
 // lacksNetwork says whether a container did not start because a network that it
@@ -249,7 +282,7 @@ func (r *Runtime) peers(ctx context.Context, want project.Container) (string, er
 // name stay with the service, as docker compose has it: only the container knows
 // them, so the old one goes when the new one is there, under another name. What
 // the power leaves of that, halfMade finds.
-func (r *Runtime) create(ctx context.Context, svc compose.Service, want project.Container, peers string, old container) (string, error) {
+func (r *Runtime) create(ctx context.Context, svc compose.Service, want project.Container, peers, image string, old container) (string, error) {
 	for _, n := range want.Networks {
 		if err := r.network(ctx, n); err != nil {
 			return "", err
@@ -263,6 +296,9 @@ func (r *Runtime) create(ctx context.Context, svc compose.Service, want project.
 	body, err := r.request(svc, want, func(body map[string]any) {
 		labels := body["Labels"].(map[string]any)
 		labels[labelPeers] = peers
+		if image != "" {
+			labels[labelImage] = image
+		}
 		keepAnonymous(body, old)
 	})
 	if err != nil {
@@ -444,6 +480,7 @@ func (r *Runtime) removeContainer(ctx context.Context, id string, volumes bool) 
 func (r *Runtime) hold(c container) *task {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.made[c.Config.Labels[labelService]] = c.Config.Labels[labelImage]
 	if t := r.tasks[c.ID]; t != nil && slices.Contains([]int{0, c.State.Pid}, t.pid) {
 		return t
 	}

@@ -22,6 +22,7 @@ type fakeEngine struct {
 	mu         sync.Mutex
 	api        string                    // its version
 	images     map[string]map[string]any // by name: what it says about one
+	registry   string                    // id of all that it pulls
 	networks   map[string]string         // by name: id
 	containers map[string]*fakeContainer // by name
 	calls      []string                  // that changed something
@@ -105,6 +106,10 @@ func (e *fakeEngine) serve(r *http.Request, body map[string]any) answer {
 	case "version":
 		return answer{200, map[string]string{"ApiVersion": e.api}}
 	case "images":
+		if r.URL.Path == "/images/create" {
+			e.images[strings.TrimSuffix(r.URL.Query().Get("fromImage"), ":latest")] = map[string]any{"Id": e.registry}
+			return answer{200, map[string]string{"status": "Download complete"}}
+		}
 		return e.image(strings.TrimSuffix(strings.Join(path[1:], "/"), "/json"))
 	case "networks":
 		return e.serveNetwork(r.Method, path[1:], body)

@@ -58,6 +58,36 @@ func same(a, b string) bool {
 	return err1 == nil && err2 == nil && one.Name() == other.Name()
 }
 
+// imageID is an image of the engine as the engine calls it.
+func (c *Client) imageID(ctx context.Context, name string) (string, error) {
+	var image struct {
+		ID string `json:"Id"`
+	}
+	err := c.call(ctx, "GET", "/images/"+url.PathEscape(name)+"/json", nil, &image)
+	return image.ID, err
+}
+
+// Pull is that of Client. Containers that were made of the image by its name have
+// another definition when it is another one by now.
+func (r *Runtime) Pull(ctx context.Context, name, platform string, login Login, say func(Step)) (pin string, err error) {
+	pin, err = r.Client.Pull(ctx, name, platform, login, say)
+	if err != nil {
+		return "", err
+	}
+	id, err := r.imageID(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	r.know(name, id)
+	return pin, nil
+}
+
+func (r *Runtime) know(image, id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.known[image] = id
+}
+
 // Pull gets an image from its registry. When the registry does not have it, or
 // cannot be reached, the one that is there will do only if somebody says so:
 // this is an error.

@@ -232,3 +232,41 @@ func TestPins(t *testing.T) {
 		}
 	}
 }
+
+// The image of a service that nobody has enabled is what has its name: another
+// one after a pull, and the next start, or "up", takes that.
+func TestPulledAnew(t *testing.T) {
+	e := newFakeEngine(t)
+	a := shop(t, "services: {a: {image: x}}")["a"]
+	changed := func(task supervise.Task) bool {
+		hash, err := e.runtime.DefinitionHash(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return hash != task.Hash()
+	}
+	task, err := e.runtime.Start(t.Context(), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := e.containers["shop-a-1"].id
+	for _, tt := range []struct {
+		pulled string
+		other  bool
+	}{{"sha256:01", false}, {"sha256:02", true}} {
+		e.registry = tt.pulled
+		if _, err := e.runtime.Pull(t.Context(), "x", "", docker.Login{}, func(docker.Step) {}); err != nil {
+			t.Fatal(err)
+		}
+		if got := changed(task); got != tt.other {
+			t.Errorf("after a pull of %s the definition has changed: %t, want %t", tt.pulled, got, tt.other)
+		}
+		e.containers["shop-a-1"].running = false
+		if task, err = e.runtime.Start(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		if got := e.containers["shop-a-1"].id != id; got != tt.other || changed(task) {
+			t.Errorf("after a pull of %s there is another container: %t, want %t; changed again: %t", tt.pulled, got, tt.other, changed(task))
+		}
+	}
+}
