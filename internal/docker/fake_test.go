@@ -62,6 +62,15 @@ func newFakeEngine(t *testing.T) *fakeEngine {
 	return e
 }
 
+// change is something that happens to the engine from outside.
+func (e *fakeEngine) change(what func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	what()
+}
+
+func (e *fakeEngine) stop(name string) { e.change(func() { e.containers[name].running = false }) }
+
 // answer is a status and a body.
 type answer struct {
 	status int

@@ -99,7 +99,7 @@ func TestDownKeepsTheNetworkOfOthers(t *testing.T) {
 	for _, s := range all {
 		mustStart(t, e, s)
 	}
-	e.containers["shop-migrate-1"].running = false
+	e.stop("shop-migrate-1")
 	before := e.networks["shop_default"]
 	if err := e.runtime.Remove(t.Context(), all["web"]); err != nil {
 		t.Fatal(err)
@@ -121,8 +121,8 @@ func TestNetworkThatWasPruned(t *testing.T) {
 	all := shop(t, "services: {a: {image: x, volumes: [/data]}, b: {image: x}}")
 	mustStart(t, e, all["a"])
 	old := *e.containers["shop-a-1"]
-	e.containers["shop-a-1"].running = false
-	delete(e.networks, "shop_default")
+	e.stop("shop-a-1")
+	e.change(func() { delete(e.networks, "shop_default") })
 	mustStart(t, e, all["b"]) // makes one of the same name
 	mustStart(t, e, all["a"])
 	now := e.containers["shop-a-1"]
@@ -148,7 +148,7 @@ func TestVolumesOutliveAnUpdateThatFails(t *testing.T) {
 	mustStart(t, e, first)
 	data := e.containers["shop-a-1"].mounts[0]["Name"]
 	for _, image := range []string{"broken", "none"} {
-		e.containers["shop-a-1"].running = false
+		e.stop("shop-a-1")
 		if _, err := e.runtime.Start(t.Context(), shop(t, strings.Replace(file, "IMAGE", image, 1))["a"]); err == nil {
 			t.Fatalf("image %s has started", image)
 		}
@@ -170,21 +170,16 @@ func TestContainerHalfMadeAnew(t *testing.T) {
 		e := newFakeEngine(t)
 		mustStart(t, e, first)
 		data := e.containers["shop-a-1"].mounts[0]["Name"]
-		e.containers["shop-a-1"].running = false
-		e.deaf = len(e.calls) + calls
+		e.stop("shop-a-1")
+		e.change(func() { e.deaf = len(e.calls) + calls })
 		_, _ = e.runtime.Start(t.Context(), second)
-		e.deaf = 0
-		mustStart(t, docker2(e), second)
+		e.change(func() { e.deaf = 0 })
+		e.runtime = docker.New(e.socket, slog.New(slog.DiscardHandler)) // another rosd
+		mustStart(t, e, second)
 		if now := e.containers["shop-a-1"]; len(e.containers) != 1 || now == nil || now.mounts[0]["Name"] != data {
 			t.Errorf("cut off before call %d: %v, want one container with the volume %s", calls, e.containers, data)
 		}
 	}
-}
-
-// docker2 is the engine with a rosd that has just started.
-func docker2(e *fakeEngine) *fakeEngine {
-	e.runtime = docker.New(e.socket, slog.New(slog.DiscardHandler))
-	return e
 }
 
 // Docker 24 and older make a container with one network; it joins the others
@@ -254,14 +249,14 @@ func TestPulledAnew(t *testing.T) {
 		pulled string
 		other  bool
 	}{{"sha256:01", false}, {"sha256:02", true}} {
-		e.registry = tt.pulled
+		e.change(func() { e.registry = tt.pulled })
 		if _, err := e.runtime.Pull(t.Context(), "x", "", docker.Login{}, func(docker.Step) {}); err != nil {
 			t.Fatal(err)
 		}
 		if got := changed(task); got != tt.other {
 			t.Errorf("after a pull of %s the definition has changed: %t, want %t", tt.pulled, got, tt.other)
 		}
-		e.containers["shop-a-1"].running = false
+		e.stop("shop-a-1")
 		if task, err = e.runtime.Start(t.Context(), a); err != nil {
 			t.Fatal(err)
 		}
