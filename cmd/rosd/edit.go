@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/rosteros/ros/config"
 	"github.com/rosteros/ros/internal/control"
 	"github.com/rosteros/ros/internal/yamledit"
 )
@@ -20,13 +21,31 @@ type setting struct {
 // edit changes keys of cloud-config.yml, all at once, and lets the machine
 // become so.
 func (c *configurator) edit(ctx context.Context, settings ...setting) (control.ConfigApplied, error) {
-	text, err := os.ReadFile(c.store.File())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return control.ConfigApplied{}, err
-	}
-	was, err := c.store.Sum()
+	was, err := c.store.Sum() // first: who changes the file meanwhile is heard
 	if err != nil {
 		return control.ConfigApplied{}, err
+	}
+	text, err := c.edited(settings...)
+	if err != nil {
+		return control.ConfigApplied{}, err
+	}
+	return c.Write(ctx, control.ConfigWrite{Text: text, Was: was})
+}
+
+// with is the config that edit would lead to.
+func (c *configurator) with(settings ...setting) (*config.Config, error) {
+	text, err := c.edited(settings...)
+	if err != nil {
+		return nil, err
+	}
+	return c.given(text), nil
+}
+
+// edited is the text of cloud-config.yml with other keys.
+func (c *configurator) edited(settings ...setting) ([]byte, error) {
+	text, err := os.ReadFile(c.store.File())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
 	for _, s := range settings {
 		switch {
@@ -38,10 +57,10 @@ func (c *configurator) edit(ctx context.Context, settings ...setting) (control.C
 			text, err = yamledit.Set(text, s.path, s.value)
 		}
 		if err != nil {
-			return control.ConfigApplied{}, err
+			return nil, err
 		}
 	}
-	return c.Write(ctx, control.ConfigWrite{Text: text, Was: was})
+	return text, nil
 }
 
 // fault is what went wrong in an applier; nil: nothing.

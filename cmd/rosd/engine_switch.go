@@ -33,6 +33,9 @@ func (e *engines) change(ctx context.Context, ask control.EngineAsk, say sayer) 
 	if err := e.fits(next); err != nil {
 		return err
 	}
+	if _, err := e.naming(next.Name); err != nil {
+		return err
+	}
 	kept, had := e.choice.store.Get(next.Name)
 	if err := e.keep(next); err != nil {
 		return err
@@ -81,6 +84,9 @@ func (e *engines) enable(ctx context.Context, ask control.EngineAsk, say sayer) 
 	next, err := e.take(ctx, ask.Name, ask.NoPull, say)
 	if err == nil {
 		err = e.fits(next)
+	}
+	if err == nil {
+		_, err = e.naming(next.Name)
 	}
 	if err == nil {
 		err = e.keep(next)
@@ -132,21 +138,36 @@ func (e *engines) keep(next engine.Engine) error {
 // set lets the config name an engine, which becomes the one that runs unless
 // another one is held.
 func (e *engines) set(ctx context.Context, name string) error {
-	value := []byte(name)
-	if name == engine.BuiltIn { // what there is without the key
-		value = nil
-		if e.configs.config().Rancher.Defaults.Docker.Engine != "" {
-			value = []byte(name)
-		}
-	}
-	applied, err := e.configs.edit(ctx, setting{engineKey, value})
+	named, err := e.naming(name)
 	if err != nil {
 		return err
 	}
-	if now := wantedEngine(e.configs.config()); now != name {
-		return fmt.Errorf("a layer of the config that counts more says rancher.docker.engine: %s", now)
+	applied, err := e.configs.edit(ctx, named)
+	if err != nil {
+		return err
 	}
 	return errors.Join(fault(applied, "engine"), fault(applied, "services"))
+}
+
+// naming is what lets the config name an engine, or why nothing does. That of
+// the OS needs no key, unless a layer below cloud-config.yml names another one.
+func (e *engines) naming(name string) (setting, error) {
+	values := [][]byte{[]byte(name)}
+	if name == engine.BuiltIn {
+		values = [][]byte{nil, []byte(name)}
+	}
+	now := ""
+	for _, value := range values {
+		s := setting{engineKey, value}
+		cfg, err := e.configs.with(s)
+		if err != nil {
+			return setting{}, err
+		}
+		if now = wantedEngine(cfg); now == name {
+			return s, nil
+		}
+	}
+	return setting{}, fmt.Errorf("a layer of the config that counts more says rancher.docker.engine: %s", now)
 }
 
 // await waits until an engine is up and says who it is.

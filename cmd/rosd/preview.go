@@ -11,12 +11,17 @@ import (
 
 // Preview implements server.Config.
 func (c *configurator) Preview(text []byte) control.ConfigPreview {
+	return c.services.preview(c.given(text))
+}
+
+// given is the config with another text of cloud-config.yml.
+func (c *configurator) given(text []byte) *config.Config {
 	layers, _ := config.Read(c.files, c.settings)
 	if c.files.File != "" { // else no file counts in this boot
 		layers = config.Replaced(layers, c.files.File, text)
 	}
 	cfg, _ := config.Load(layers...)
-	return c.services.preview(cfg)
+	return cfg
 }
 
 // preview is what the services would have to do for a config. It reads the
