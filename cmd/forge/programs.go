@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/rosteros/ros/internal/engine"
 )
 
 // program is one Go program of the OS image. All of them are static.
@@ -31,7 +33,7 @@ var theirs = []program{
 	{name: "containerd", module: "images/containerd", pkg: "./cmd/containerd", tags: noTrace + " urfave_cli_no_template"},
 	{name: "containerd-shim-runc-v2", module: "images/containerd", pkg: "./cmd/containerd-shim-runc-v2", tags: noTrace},
 	{name: "dockerd", module: "images/docker", pkg: "github.com/moby/moby/v2/cmd/dockerd", tags: noTrace + " netgo osusergo " + dockerdWithout,
-		flags: "-X github.com/moby/moby/v2/dockerversion.Version=29.0.0-ros"},
+		flags: "-X github.com/moby/moby/v2/dockerversion.Version=" + engine.BuiltInVersion},
 }
 
 var ours = []program{

@@ -117,8 +117,11 @@ func (e *engines) well(want engine.Engine) bool {
 // fits says why an engine cannot use the data that are here.
 func (e *engines) fits(next engine.Engine) error {
 	version := next.Version
-	if next.Pin == "" { // the OS's own is the newest that is known, or none
+	switch next.Name {
+	case engine.None:
 		return nil
+	case engine.BuiltIn:
+		version = engine.BuiltInVersion
 	}
 	data, err := engine.ReadData(e.data)
 	if err != nil {

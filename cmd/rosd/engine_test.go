@@ -242,6 +242,7 @@ func TestEngineRefused(t *testing.T) {
 		{"switch", control.EngineAsk{Name: "x/none:1", NoPull: true}, `cannot switch to engine x/none:1: image "x/none:1" is not on this machine, and is not to be pulled`},
 		{"enable", control.EngineAsk{Name: "x/none:1"}, `cannot enable engine x/none:1: cannot pull "x/none:1": no route to host`},
 		{"switch", control.EngineAsk{Name: "x/old:1"}, "cannot switch to engine x/old:1: its data were last used by Docker 31.0.0 (next), and what that writes Docker 26.1.5 may not understand"},
+		{"enable", control.EngineAsk{Name: "docker"}, "cannot enable engine docker: its data were last used by Docker 31.0.0 (next), and what that writes Docker " + engine.BuiltInVersion + " may not understand"},
 		{"switch", control.EngineAsk{Name: "/none.tar"}, "cannot switch to engine /none.tar: open /none.tar: no such file or directory"},
 		{"create", control.EngineAsk{Name: "docker"}, `cannot create engine docker: there is a service "docker" already`},
 		{"create", control.EngineAsk{Name: "a/b"}, "cannot create engine a/b: a name has small letters, "},

@@ -25,6 +25,9 @@ const (
 	BuiltIn = "docker" // the engine of the OS image
 	None    = "none"   // no engine, and no memory for one
 
+	// BuiltInVersion is what the dockerd of the OS says that it is; it is built so.
+	BuiltInVersion = "29.0.0-ros"
+
 	// Service and Containerd are the services of every engine.
 	Service    = "docker"
 	Containerd = "docker-containerd"
