@@ -41,6 +41,9 @@ type engineBoot struct {
 	Fallen map[string]string `json:"fallen,omitempty"`
 	// Proven is the engine, not of the OS, that was well last.
 	Proven string `json:"proven,omitempty"`
+	// Halted says that an engine was stopped for another one, and that none was
+	// started since.
+	Halted bool `json:"halted,omitempty"`
 }
 
 // chosenEngine is an engine that runs: the built-in one, none, or one that was
@@ -53,10 +56,15 @@ type chosenEngine struct {
 
 func newEngineChoice(log *slog.Logger) *engineChoice {
 	c := &engineChoice{store: &engine.Store{Path: enginesKnown}, file: engineState, log: log}
-	if text, err := os.ReadFile(c.file); err == nil && json.Unmarshal(text, &c.boot) != nil {
-		log.Warn("cannot read which engine runs for now", "file", c.file)
-	}
+	c.recall()
 	return c
+}
+
+// recall reads what an earlier rosd of this boot has remembered.
+func (c *engineChoice) recall() {
+	if text, err := os.ReadFile(c.file); err == nil && json.Unmarshal(text, &c.boot) != nil {
+		c.log.Warn("cannot read which engine runs for now", "file", c.file)
+	}
 }
 
 // wantedEngine is the name that the config has.
@@ -143,6 +151,21 @@ func (c *engineChoice) proven() bool {
 	return c.now.Pin == "" || c.boot.Proven == c.now.Name
 }
 
+// halted remembers that an engine is stopped for another one: a rosd that ends
+// meanwhile leaves one that looks as if an operator had stopped it.
+func (c *engineChoice) halted(yes bool) error {
+	if c.isHalted() == yes {
+		return nil
+	}
+	return c.remember(func(b *engineBoot) { b.Halted = yes })
+}
+
+func (c *engineChoice) isHalted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.boot.Halted
+}
+
 func (c *engineChoice) remember(change func(*engineBoot)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -170,6 +193,9 @@ func (c *engineChoice) applier(files *serviceFiles, halt func(context.Context) e
 		was, now, first := c.update(cfg)
 		var o apply.Outcome
 		if !first && !now.same(was) {
+			if err := c.halted(true); err != nil {
+				c.log.Warn("a rosd that ends now leaves no engine", "error", err)
+			}
 			if err := halt(ctx); err != nil {
 				c.log.Warn("the engine did not stop in order", "engine", was.Name, "error", err)
 			}

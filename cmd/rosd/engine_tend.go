@@ -17,8 +17,15 @@ const startsAtBoot = 3
 // is fetched, one that does not start gives way to that of the OS, and of one
 // that runs it is noted beside its data.
 func (e *engines) tend(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-e.supervisor.Adopted():
+		e.resume(ctx)
+	}
 	attend(ctx, e.supervisor, func(event supervise.Event) bool {
 		if event.Service == engine.Service {
+			e.begun(event)
 			e.look(ctx, event)
 		}
 		return event.Type == "reload"
@@ -26,6 +33,37 @@ func (e *engines) tend(ctx context.Context) {
 		missing := e.choice.current().missing
 		return missing != "" && !e.fetch(ctx, missing)
 	})
+}
+
+// resume starts the engine of the config when an earlier rosd has ended between
+// stopping one and starting the next.
+func (e *engines) resume(ctx context.Context) {
+	if !e.choice.isHalted() || e.choice.current().Name == engine.None {
+		return
+	}
+	for _, name := range []string{engine.Containerd, engine.Service} {
+		s, err := e.supervisor.Service(name)
+		if err == nil && (s.State == supervise.Stopped || s.State == supervise.Stopping) {
+			_, err = e.supervisor.Do(ctx, name, supervise.Up, supervise.Options{})
+		}
+		if err != nil {
+			e.log.Error("an engine that was stopped for another one stays so", "service", name, "error", err)
+			return
+		}
+	}
+	if err := e.choice.halted(false); err != nil {
+		e.log.Warn(err.Error())
+	}
+}
+
+// begun forgets that an engine was stopped for the one that now starts.
+func (e *engines) begun(event supervise.Event) {
+	switch event.To {
+	case supervise.Starting, supervise.Running, supervise.Healthy, supervise.Unhealthy, supervise.Failed, supervise.Backoff:
+		if err := e.choice.halted(false); err != nil {
+			e.log.Warn(err.Error())
+		}
+	}
 }
 
 // look sees how the engine is getting on. Somebody who switches engines looks
