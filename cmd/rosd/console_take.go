@@ -18,6 +18,9 @@ import (
 	"github.com/rosteros/ros/internal/imagestore"
 )
 
+// trialEnd is what the name of a console that is tried out ends with.
+const trialEnd = "-trial"
+
 // takenIn is a console that was just taken in, and what it has taken the place
 // of.
 type takenIn struct {
@@ -92,7 +95,7 @@ func (c *consoles) tryOut(ctx context.Context, t takenIn) error {
 	if err != nil {
 		return err
 	}
-	trial := t.name + "-trial"
+	trial := t.name + trialEnd
 	for name, pin := range kept.Images {
 		f := found{name: trial, origin: kept.Origin, image: name}
 		err = c.keep(f, pin, console.File(trial, kept.Origin, pin, f.from))
@@ -203,4 +206,18 @@ func (c *consoles) load(ctx context.Context, f *found, event func(imagestore.Eve
 		}
 	}
 	return "", fmt.Errorf("%s has no image with a name", f.origin)
+}
+
+// recover ends what a power cut has left half done. A trial is known by being
+// of the same origin as the console it was for: its name may be somebody's own.
+func (c *consoles) recover() error {
+	errs := []error{c.kept.Recover()}
+	for _, kept := range c.kept.All() {
+		name, ok := strings.CutSuffix(kept.Key, trialEnd)
+		of, err := c.kept.Get(name)
+		if ok && err == nil && of.Origin == kept.Origin {
+			errs = append(errs, c.kept.Remove(kept.Key))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -198,6 +198,37 @@ func TestConsoleOfABrokenNewerImage(t *testing.T) {
 
 func (h *hall) images0() *rack { return h.consoles.images.(*rack) }
 
+// A power cut while a console is tried out leaves no console behind.
+func TestConsoleTrialCutShort(t *testing.T) {
+	h := newHall(t)
+	if err := h.ask("switch", "debian"); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := h.kept.Get("debian")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"debian-trial", "my-trial"} {
+		f := found{name: name, origin: kept.Origin, image: "debian:13"}
+		if name == "my-trial" { // somebody's own
+			f.origin = "/opt/my-trial.yml"
+		}
+		if err := h.keep(f, "debian:13@sha256:d1", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.recover(); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, c := range h.kept.All() {
+		names = append(names, c.Key)
+	}
+	if got := strings.Join(names, " "); got != "debian my-trial" {
+		t.Errorf("there are %s", got)
+	}
+}
+
 func TestConsoleEnable(t *testing.T) {
 	h := newHall(t)
 	archive := filepath.Join(h.dir, "box.tar")

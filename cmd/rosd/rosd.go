@@ -123,7 +123,7 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 		root: "/", kept: catalog.Store{Dir: consolesDir}, configs: configs, files: files, supervisor: services,
 		images: store, bring: enabling.bring, runtime: runtime, catalog: enabling.catalog, log: log,
 	})
-	if err := logins.kept.Recover(); err != nil {
+	if err := logins.recover(); err != nil {
 		log.Warn("cannot tidy the consoles", "error", err)
 	}
 	configs.driver = &apply.Driver{
