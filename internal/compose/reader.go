@@ -135,12 +135,23 @@ func (r *reader) scalar(v yamldoc.Value, want string) (text, tag string, ok bool
 	return text, tag, true
 }
 
-// substitute fills in variables. Compose takes a variable that is not set for
-// an empty string and says so in a warning; on a machine that nobody watches
-// the service would start with half a command line, so here it is a fault.
+// substitute fills in variables.
 func (r *reader) substitute(v yamldoc.Value, text string) (string, bool) {
+	result, err := Fill(text, r.env)
+	if err != nil {
+		r.wrong(v, "%s", err)
+		return "", false
+	}
+	return result, true
+}
+
+// Fill fills in variables as Compose writes them. Compose takes a variable that
+// is not set for an empty string and says so in a warning; on a machine that
+// nobody watches the service would start with half a command line, so here it
+// is a fault.
+func Fill(text string, env map[string]string) (string, error) {
 	lookup := func(name string) (string, bool) {
-		value, ok := r.env[name]
+		value, ok := env[name]
 		return value, ok
 	}
 	replace := func(part string, lookup template.Mapping, cfg *template.Config) (string, error) {
@@ -151,15 +162,10 @@ func (r *reader) substitute(v yamldoc.Value, text string) (string, bool) {
 		return value, err
 	}
 	result, err := template.SubstituteWithOptions(text, lookup, template.WithoutLogging, template.WithReplacementFunction(replace))
-	if err != nil {
-		message := err.Error()
-		if strings.HasPrefix(message, "Invalid template") {
-			message = fmt.Sprintf("%q is no variable: write $$ for a dollar sign", text)
-		}
-		r.wrong(v, "%s", message)
-		return "", false
+	if err != nil && strings.HasPrefix(err.Error(), "Invalid template") {
+		err = fmt.Errorf("%q is no variable: write $$ for a dollar sign", text)
 	}
-	return result, true
+	return result, err
 }
 
 // text is a value that must be text, as Compose wants it: 1000 without quotes

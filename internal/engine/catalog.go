@@ -3,9 +3,10 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/rosteros/ros/internal/compose"
 )
 
 // ImageOf returns the image that the service file of an engine names: that of
@@ -25,17 +26,25 @@ func ImageOf(text []byte, env map[string]string) (string, error) {
 	for name, value := range services {
 		service, _ := value.(map[string]any)
 		if image, _ := service["image"].(string); image != "" {
-			images[name] = os.Expand(image, func(name string) string { return env[name] })
+			images[name] = image
 		}
 	}
 	if image := images[Service]; image != "" {
-		return image, nil
+		return fill(Service, image, env)
 	}
 	if len(images) != 1 {
 		return "", errors.New("it names no image for the service docker")
 	}
-	for _, image := range images {
-		return image, nil
+	for name, image := range images {
+		return fill(name, image, env)
 	}
 	return "", nil
+}
+
+func fill(service, image string, env map[string]string) (string, error) {
+	filled, err := compose.Fill(image, env)
+	if err != nil {
+		return "", fmt.Errorf("the image of %s: %w", service, err)
+	}
+	return filled, nil
 }

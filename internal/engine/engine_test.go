@@ -116,6 +116,9 @@ func TestImageOf(t *testing.T) {
 	for text, want := range map[string]string{
 		"services: {docker: {image: a/b:1}, x: {image: c}}":                              "a/b:1",
 		"docker:\n  image: ${REGISTRY_DOMAIN}/rancher/os-docker:19\n  volumes_from: [a]": "reg.example.com/rancher/os-docker:19",
+		"services: {docker: {image: '${NOTHING:-docker.io}/x:${TAG-1}'}}":                "docker.io/x:1",
+		"services: {docker: {image: '${NOTHING}/x'}}":                                    "error: the image of docker: variable ${NOTHING} is not set: write ${NAME:-value} for a default, or $$ for a dollar sign",
+		"services: {docker: {image: 'a/b'}, x: {image: '${NOTHING}/x'}}":                 "a/b",
 		"services: {engine: {image: a}}":                                                 "a",
 		"services: {a: {image: x}, b: {image: y}}":                                       "error: it names no image for the service docker",
 		"[": "error: it is no service file: ",
