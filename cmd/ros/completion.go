@@ -73,8 +73,11 @@ func writeCases(b *strings.Builder, cmd *cli.Command, path string) {
 	}
 	names := ""
 	switch {
+	case path == "ros engine create": // a name that nothing has
 	case strings.Contains(cmd.ArgsUsage, engineUsage), strings.HasPrefix(path, "ros engine rm"):
 		names = "engines"
+	case cmd.ArgsUsage == catalogNames:
+		names = catalogKinds[cmd.Name]
 	case strings.Contains(cmd.ArgsUsage, "NAME"):
 		names = "services"
 	case strings.Contains(cmd.ArgsUsage, "CONSOLE"):
@@ -91,6 +94,10 @@ func writeCases(b *strings.Builder, cmd *cli.Command, path string) {
 	}
 }
 
+// catalogKinds are what the verbs of catalogs can be told: what is not enabled
+// yet, what is, and what is kept, enabled or not.
+var catalogKinds = map[string]string{"enable": "available", "disable": "enabled", "delete": "kept", "update": "kept"}
+
 const bashTemplate = `# Completion of ros for bash. Printed by "ros completion bash".
 
 _ros_tree() {
@@ -100,6 +107,17 @@ _ros_tree() {
 }
 
 _ros_keys="%s"
+
+# What "ros service list" has of the catalogs that a verb can be told.
+_ros_catalog() {
+    local state name _ from
+    while read -r state name _ _ from; do
+        case "$1 $state" in
+            "available disabled"|"enabled enabled"|"kept enabled") echo "$name" ;;
+            "kept disabled") [[ "$from" != - ]] && echo "$name" ;;
+        esac
+    done < <(ros service list --all 2>/dev/null)
+}
 
 _ros() {
     local verbs flags values names
@@ -126,6 +144,11 @@ _ros() {
         verbs="$(ros engine list -q 2>/dev/null)"
     elif [[ "$names" == consoles ]]; then
         verbs="$(ros console list -q 2>/dev/null)"
+    elif [[ "$names" == available && "$cur" == */* ]]; then
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        return
+    elif [[ "$names" == available || "$names" == enabled || "$names" == kept ]]; then
+        verbs="$(_ros_catalog "$names")"
     elif [[ "$names" == keys ]]; then
         verbs="$_ros_keys"
     elif [[ "$names" == files ]]; then

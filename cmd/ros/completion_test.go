@@ -34,6 +34,16 @@ func TestCompletionInBash(t *testing.T) {
 		{"ros service stop -t ", ""},
 		{"ros service logs -f sys", "syslog"},
 		{"ros os vers", "version"},
+		{"ros service enable ", "nfs open-iscsi old"},
+		{"ros service enable n", "nfs"},
+		{"ros service disable ", "shop"},
+		{"ros service delete ", "shop old"},
+		{"ros service update ", "shop old"},
+		{"ros service update --dry-run s", "shop"},
+		{"ros service pull n", "network ntp"},
+		{"ros engine create n", ""},
+		{"ros engine rm b", "builds"},
+		{"ros engine switch d", "docker docker-debian"},
 		{"ros completion ", "bash"},
 		{"ros service ps --j", "--json"},
 		{"ros poweroff --f", "--force"},
@@ -44,7 +54,13 @@ func TestCompletionInBash(t *testing.T) {
 		t.Run(tt.line, func(t *testing.T) {
 			words := strings.Split(tt.line, " ")
 			out, err := exec.Command("bash", append([]string{"-c", `
-				ros() { [[ "$*" == "service ps -q" ]] && printf '%s\n' network ntp syslog; }
+				ros() {
+					case "$*" in
+					"service ps -q") printf '%s\n' network ntp syslog ;;
+					"service list --all") printf '%s\n' "STATE NAME REPOSITORY SIGNED_BY FROM" "disabled nfs core - -" "enabled shop - - https://x" "disabled open-iscsi core - -" "disabled old - - /opt/old.yml" ;;
+					"engine list -q") printf '%s\n' docker docker-debian none builds ;;
+					esac
+				}
 				source "$1"; shift
 				COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
 				_ros
