@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 
 	"github.com/urfave/cli/v3"
@@ -106,12 +107,17 @@ func (a *app) become(one inspected, words []string) error {
 	if err != nil {
 		return fmt.Errorf("cannot run a command in service %q: this console has no %s", one.Service.Name, program)
 	}
-	argv := []string{program, "exec", "-i"}
-	if a.terminal {
-		argv = append(argv, "-t")
-	}
-	err = syscall.Exec(path, append(append(argv, container), words[1:]...), os.Environ())
+	err = syscall.Exec(path, slices.Concat([]string{program}, a.execArguments(), []string{container}, words[1:]), os.Environ())
 	return fmt.Errorf("cannot run %s: %w", program, err)
+}
+
+// execArguments ask for a terminal only where input and output are one: the
+// clients refuse it to what comes out of a pipe.
+func (a *app) execArguments() []string {
+	if a.terminal && a.sitsAtTerminal() {
+		return []string{"exec", "-i", "-t"}
+	}
+	return []string{"exec", "-i"}
 }
 
 // buildVerb is a verb of RancherOS that is gone; it says what to do instead.
