@@ -226,7 +226,7 @@ type Network struct {
 	PostCmds           []Command            `yaml:"post_cmds" doc:"Commands run after all links are set up."`
 	DHCPTimeoutSeconds int                  `yaml:"dhcp_timeout" is:"seconds" doc:"Seconds to wait for a lease before a link goes on without."`
 	DNS                DNS                  `yaml:"dns" doc:"Name servers; they go before those of DHCP."`
-	HTTPProxy          string               `yaml:"http_proxy" is:"proxy" when:"environment" doc:"Proxy of Docker, logins, services that name it in their environment, and the datasource for addresses that somebody gave it."`
+	HTTPProxy          string               `yaml:"http_proxy" is:"proxy" when:"environment" doc:"Proxy of Docker, logins, services that name it in their environment, catalogs, releases, and the datasource for addresses that somebody gave it."`
 	HTTPSProxy         string               `yaml:"https_proxy" is:"proxy" when:"environment" doc:"The same for https."`
 	NoProxy            string               `yaml:"no_proxy" is:"line" when:"environment" doc:"Hosts that are reached without it."`
 	Interfaces         map[string]Interface `yaml:"interfaces" doc:"Links, by name (eth0), pattern (eth*) or any name with match. Without any, every Ethernet link uses DHCP; with some, a link that none matches is left alone."`

@@ -47,7 +47,13 @@ func runInstall(ctx context.Context, c call) (any, error) {
 	return in.install(ctx, o)
 }
 
-func fetchText(ctx context.Context, url string) ([]byte, error) { return fetch.Text(ctx, url, nil) }
+func fetchText(ctx context.Context, url string) ([]byte, error) {
+	cfg, err := readConfig()
+	if err != nil {
+		return nil, err
+	}
+	return fetch.Text(ctx, url, way(cfg).Client())
+}
 
 // install looks at everything before it writes anything.
 func (in installer) install(ctx context.Context, o osupdate.InstallOptions) (any, error) {

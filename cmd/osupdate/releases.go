@@ -11,6 +11,7 @@ import (
 	"github.com/rosteros/ros/internal/blockdev"
 	"github.com/rosteros/ros/internal/bootnote"
 	"github.com/rosteros/ros/internal/configstore"
+	"github.com/rosteros/ros/internal/fetch"
 	"github.com/rosteros/ros/internal/release"
 	"github.com/rosteros/ros/internal/signature"
 	"github.com/rosteros/ros/internal/slots"
@@ -106,10 +107,18 @@ func openSlot(image string) func(slots.Slot, bool) (upgrade.Partition, error) {
 	}
 }
 
+// way is how servers are reached. Whoever starts the worker may know nothing of
+// the proxies: rosd has an environment without them.
+func way(cfg *config.Config) fetch.Way {
+	n := cfg.Rancher.Network
+	return fetch.Way{HTTPProxy: n.HTTPProxy, HTTPSProxy: n.HTTPSProxy, NoProxy: n.NoProxy}
+}
+
 // releaseOptions say how releases come to this machine. On a full or missing
 // state disk what is on its way goes to memory.
 func releaseOptions(cfg *config.Config, keys []signature.PublicKey, unsigned bool) release.Options {
 	o := release.Options{Keys: keys, AllowUnsigned: unsigned}
+	o.Repository.Client = way(cfg).Client()
 	if os.MkdirAll(scratch, 0o700) == nil {
 		o.Cache = scratch
 	}

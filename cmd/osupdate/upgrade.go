@@ -136,7 +136,7 @@ func readList(ctx context.Context, cfg *config.Config, running string) (release.
 	if cfg.Rancher.Upgrade.URL == "" {
 		return release.List{}, nil
 	}
-	return release.ReadList(ctx, cfg.Rancher.Upgrade.URL, running, nil)
+	return release.ReadList(ctx, cfg.Rancher.Upgrade.URL, running, way(cfg).Client())
 }
 
 // runList is "ros os list".

@@ -47,7 +47,9 @@ type enabler struct {
 	store      catalog.Store
 	// loadIntoEngine takes the images of an archive into the user's engine.
 	loadIntoEngine func(ctx context.Context, r io.Reader, size int64) ([]string, error)
-	fetch          func(ctx context.Context, address string) ([]byte, error)
+	fetch          func(ctx context.Context, address string) ([]byte, error) // nil: as the config says
+	cache          string                                                    // of catalogs
+	certificates   string                                                    // folder with the authorities of the config
 	log            *slog.Logger
 
 	mu      sync.Mutex // one at a time
@@ -89,7 +91,7 @@ func (e *enabler) catalog() *catalog.Catalog {
 		e.log.Warn("catalogs are used without the keys of the releases", "error", err)
 	}
 	given := e.configs.config().Rancher.Repositories
-	c := &catalog.Catalog{Cache: catalogCache, Fetch: e.fetch, OCI: e.openArtifact}
+	c := &catalog.Catalog{Cache: e.cache, Client: e.way().Client(), Fetch: e.fetch, OCI: e.openArtifact}
 	if given[coreCatalog].URL == "" {
 		c.Repositories = append(c.Repositories, catalog.Repository{Name: coreCatalog, URL: catalogDir})
 	}

@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/rosteros/ros/internal/catalog"
 	"github.com/rosteros/ros/internal/control"
+	"github.com/rosteros/ros/internal/fetch"
 	"github.com/rosteros/ros/internal/images"
 	"github.com/rosteros/ros/internal/imagestore"
 	"github.com/rosteros/ros/internal/preload"
@@ -86,15 +86,23 @@ func advise(err error, repo, folder string) error {
 		"or put an archive of it into %s", err, folder)
 }
 
+// way is how servers are reached, by the config of now.
+func (e *enabler) way() fetch.Way {
+	way := registries(e.configs.config()).Way()
+	way.Certificates = e.certificates
+	return way
+}
+
 // openArtifact opens a repository that is an OCI artifact, with the logins of
-// the config.
+// the config. What registries may do without is the same as for images.
 func (e *enabler) openArtifact(ctx context.Context, ref string) (repository.Repository, string, error) {
-	known := registries(e.configs.config())
+	known, way := registries(e.configs.config()), e.way()
+	way.Insecure = known.IsInsecure
 	return repository.Open(ctx, ref, repository.Options{
+		Client: way.Client(),
 		Credentials: func(host string) (name, password string) {
 			l := known.Logins[host]
 			return l.Username, l.Password
 		},
-		PlainHTTP: func(host string) bool { return slices.Contains(known.Insecure, host) },
 	})
 }

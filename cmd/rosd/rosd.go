@@ -116,7 +116,7 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	configs.services = files
 	enabling := &enabler{
 		configs: configs, files: files, supervisor: services, images: store, engine: engine, store: files.enabled.Store, log: log,
-		loadIntoEngine: preload.IntoDocker(dockerSocket),
+		loadIntoEngine: preload.IntoDocker(dockerSocket), cache: catalogCache, certificates: certificates,
 	}
 	loads.arrived = enabling.startArrived
 	logins = newConsoles(&consoles{

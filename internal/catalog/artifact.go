@@ -40,7 +40,7 @@ func (c *Catalog) openArtifact(ctx context.Context, ref string) (repository.Repo
 	if c.OCI != nil {
 		return c.OCI(ctx, ref)
 	}
-	return repository.Open(ctx, ref, repository.Options{})
+	return repository.Open(ctx, ref, repository.Options{Client: c.Client})
 }
 
 // readArtifact reads one file of an artifact.

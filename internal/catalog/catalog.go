@@ -22,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -107,7 +108,8 @@ type File struct {
 type Catalog struct {
 	Cache        string // folder
 	Repositories []Repository
-	Fetch        func(ctx context.Context, address string) ([]byte, error) // nil: Get
+	Client       *http.Client                                              // nil: http.DefaultClient
+	Fetch        func(ctx context.Context, address string) ([]byte, error) // nil: by Client
 
 	// OCI opens what stands behind oci://; nil: repository.Open without a login.
 	OCI func(ctx context.Context, ref string) (r repository.Repository, tag string, err error)
@@ -257,11 +259,7 @@ func (c *Catalog) read(ctx context.Context, r Repository, path string, refresh b
 	if ref, ok := artifact(r.URL); ok {
 		text, err = c.readArtifact(ctx, ref, path)
 	} else {
-		get := c.Fetch
-		if get == nil {
-			get = Get
-		}
-		text, err = get(ctx, join(r.URL, path))
+		text, err = c.get(ctx, join(r.URL, path))
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		_ = os.Remove(cached) // it was taken away there

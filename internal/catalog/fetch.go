@@ -19,11 +19,14 @@ const (
 	maxIndex   = yamldoc.MaxSize
 )
 
-// Get reads what is at an address.
-func Get(ctx context.Context, address string) ([]byte, error) {
+// get reads what is at an address.
+func (c *Catalog) get(ctx context.Context, address string) ([]byte, error) {
+	if c.Fetch != nil {
+		return c.Fetch(ctx, address)
+	}
 	ctx, cancel := context.WithTimeout(ctx, fetchBound)
 	defer cancel()
-	return fetch.Text(ctx, address, nil)
+	return fetch.Text(ctx, address, c.Client)
 }
 
 // IsAddress says whether what an operator gave is an address.
@@ -41,11 +44,7 @@ func (c *Catalog) Open(ctx context.Context, what string, refresh bool) (File, er
 func (c *Catalog) OpenKind(ctx context.Context, kind Kind, what string, refresh bool) (File, error) {
 	switch {
 	case IsAddress(what):
-		get := c.Fetch
-		if get == nil {
-			get = Get
-		}
-		text, err := get(ctx, what)
+		text, err := c.get(ctx, what)
 		if err != nil {
 			return File{}, fmt.Errorf("cannot fetch the service file: %w", err)
 		}

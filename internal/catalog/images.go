@@ -75,7 +75,7 @@ func (c *Catalog) opener(r Repository, image Image) func(context.Context) (io.Re
 		if file, ok := folder(at); ok {
 			return openFile(file)
 		}
-		return openAddress(ctx, at)
+		return c.openAddress(ctx, at)
 	}
 }
 
@@ -92,7 +92,7 @@ func openFile(path string) (io.ReadCloser, int64, error) {
 	return f, info.Size(), nil
 }
 
-func openAddress(ctx context.Context, address string) (io.ReadCloser, int64, error) {
+func (c *Catalog) openAddress(ctx context.Context, address string) (io.ReadCloser, int64, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	alarm := time.AfterFunc(stalled, func() { cancel(errors.New("the server stopped sending")) })
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
@@ -100,7 +100,11 @@ func openAddress(ctx context.Context, address string) (io.ReadCloser, int64, err
 		cancel(nil)
 		return nil, 0, err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	client := c.Client
+	if client == nil {
+		client = http.DefaultClient
+	}
+	resp, err := client.Do(req)
 	if err == nil && resp.StatusCode != http.StatusOK {
 		resp.Body.Close()
 		err = fmt.Errorf("%s answers %s", address, resp.Status)

@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +15,8 @@ import (
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"golang.org/x/net/http/httpproxy"
+
+	web "github.com/rosteros/ros/internal/fetch"
 )
 
 // Registries are how registries are reached, as the config says it.
@@ -127,15 +127,15 @@ func (r Registries) client(host string, roots *x509.CertPool) *http.Client {
 		MaxIdleConnsPerHost: parallelLayers,
 		IdleConnTimeout:     5 * time.Second,
 	}
-	if !r.insecure(host) {
+	if !r.IsInsecure(host) {
 		return &http.Client{Transport: transport}
 	}
 	transport.TLSClientConfig.InsecureSkipVerify = true // rancher.docker.insecure_registry, or this machine itself
 	return &http.Client{Transport: docker.NewHTTPFallback(transport)}
 }
 
-// insecure follows Docker: the machine itself always is.
-func (r Registries) insecure(host string) bool {
+// IsInsecure follows Docker: the machine itself always is.
+func (r Registries) IsInsecure(host string) bool {
 	name, _, err := net.SplitHostPort(host)
 	if err != nil {
 		name = host
@@ -156,23 +156,11 @@ func (r Registries) insecure(host string) bool {
 // roots are read for every pull, because the config may have changed them: Go
 // reads the machine's own once.
 func (r Registries) roots() (*x509.CertPool, error) {
-	if r.Certificates == "" {
-		return nil, nil
-	}
-	files := []string{r.Certificates}
-	if entries, err := os.ReadDir(r.Certificates); err == nil {
-		files = nil
-		for _, e := range entries {
-			files = append(files, filepath.Join(r.Certificates, e.Name()))
-		}
-	}
-	pool := x509.NewCertPool()
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("certificate authorities: %w", err)
-		}
-		pool.AppendCertsFromPEM(text)
-	}
-	return pool, nil
+	return web.Roots(r.Certificates)
+}
+
+// Way is how other servers are reached. The registries that need no TLS are
+// none of their business: a caller who is after one adds IsInsecure.
+func (r Registries) Way() web.Way {
+	return web.Way{HTTPProxy: r.HTTPProxy, HTTPSProxy: r.HTTPSProxy, NoProxy: r.NoProxy, Certificates: r.Certificates}
 }

@@ -8,12 +8,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/rosteros/ros/internal/fetch"
 )
 
 // client makes requests over a network that may stop at any time.
@@ -25,16 +26,7 @@ type client struct {
 func newClient(o Options) client {
 	c := client{o.Client, o.IdleTimeout}
 	if c.http == nil {
-		c.http = &http.Client{Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-			TLSHandshakeTimeout:   30 * time.Second,
-			ResponseHeaderTimeout: time.Minute,
-			IdleConnTimeout:       90 * time.Second,
-			ForceAttemptHTTP2:     true,
-			MaxIdleConnsPerHost:   4,
-			DisableCompression:    true, // or the bytes of a range are not those that were asked for
-		}}
+		c.http = fetch.Way{}.Client()
 	}
 	if c.idle == 0 {
 		c.idle = time.Minute
