@@ -170,7 +170,7 @@ func (c *Catalog) index(ctx context.Context, r Repository, refresh bool) (Index,
 	if err != nil {
 		return Index{}, err
 	}
-	signed, _, err := c.read(ctx, r, "index.yml.sig", fresh)
+	signed, err := c.signature(ctx, r, fresh)
 	switch {
 	case err == nil:
 	case !errors.Is(err, fs.ErrNotExist) && r.Signed:
@@ -199,6 +199,25 @@ func (c *Catalog) index(ctx context.Context, r Repository, refresh bool) (Index,
 		}
 	}
 	return index, nil
+}
+
+// signature reads what is signed about an index; fs.ErrNotExist: nobody has. That
+// nobody has is kept too, as an empty file, or a repository whose index is here
+// would be asked again and again. One that has to be signed is asked all the same.
+func (c *Catalog) signature(ctx context.Context, r Repository, refresh bool) ([]byte, error) {
+	const path = "index.yml.sig"
+	text, fresh, err := c.read(ctx, r, path, refresh)
+	if err == nil && len(text) == 0 && !fresh && r.Signed {
+		text, _, err = c.read(ctx, r, path, true)
+	}
+	_, local := folder(r.URL)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !local:
+		c.keep(r, path, nil)
+	case err == nil && len(text) == 0:
+		return nil, fmt.Errorf("%s: %w", path, fs.ErrNotExist)
+	}
+	return text, err
 }
 
 // check returns the name of the key that has signed the index.
@@ -250,7 +269,7 @@ func (c *Catalog) read(ctx context.Context, r Repository, path string, refresh b
 		text, err := os.ReadFile(filepath.Join(dir, path))
 		return text, true, err
 	}
-	cached := filepath.Join(c.Cache, r.Name+"-"+sum([]byte(r.URL))[:8], path)
+	cached := c.cached(r, path)
 	if !refresh {
 		if text, err := os.ReadFile(cached); err == nil {
 			return text, false, nil
@@ -267,10 +286,21 @@ func (c *Catalog) read(ctx context.Context, r Repository, path string, refresh b
 	if err != nil {
 		return nil, true, err
 	}
+	c.keep(r, path, text)
+	return text, true, err
+}
+
+// cached is where a file of a repository is kept.
+func (c *Catalog) cached(r Repository, path string) string {
+	return filepath.Join(c.Cache, r.Name+"-"+sum([]byte(r.URL))[:8], path)
+}
+
+// keep makes a copy of a file of a repository.
+func (c *Catalog) keep(r Repository, path string, text []byte) {
+	cached := c.cached(r, path)
 	if os.MkdirAll(filepath.Dir(cached), 0o755) == nil {
 		_ = atomicfile.WriteFile(cached, text, 0o644) // without a copy it is fetched again
 	}
-	return text, true, err
 }
 
 // Place is where a repository has the file of a name.
