@@ -202,6 +202,7 @@ func (c *configurator) update(ctx context.Context) []apply.Result {
 	for _, w := range warnings {
 		said = append(said, w.String())
 	}
+	said = append(said, fixedOptions(cfg)...)
 	c.mu.Lock()
 	c.unfilled = nil
 	c.mu.Unlock()
