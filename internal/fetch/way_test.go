@@ -29,8 +29,10 @@ func tunnel(t *testing.T, to *httptest.Server) string {
 			t.Error(err)
 			return
 		}
-		w.WriteHeader(http.StatusOK)
 		here, _, err := w.(http.Hijacker).Hijack()
+		if err == nil {
+			_, err = io.WriteString(here, "HTTP/1.1 200 OK\r\n\r\n")
+		}
 		if err != nil {
 			t.Error(err)
 			return
