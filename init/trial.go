@@ -10,6 +10,7 @@ import (
 
 	"github.com/rosteros/ros/internal/bootlog"
 	"github.com/rosteros/ros/internal/bootnote"
+	"github.com/rosteros/ros/internal/initctl"
 )
 
 const (
@@ -89,7 +90,7 @@ func (t *trial) state() string {
 	return cmp.Or(t.note.Outcome, trialOpen)
 }
 
-const trialOpen = "open"
+const trialOpen = initctl.TrialOpen
 
 func (t *trial) open() bool { return t.state() == trialOpen }
 

@@ -167,6 +167,55 @@ func TestTrialCommitted(t *testing.T) {
 	}
 }
 
+// TestTrialEnded: an operator has rolled the release back and restarts when it
+// suits him.
+func TestTrialEnded(t *testing.T) {
+	m, s, note := trialMachine(t)
+	for range 2 {
+		if err := m.Trial(initctl.Trial{Outcome: initctl.TrialEnded}); err != nil {
+			t.Error(err)
+		}
+	}
+	if text := strings.Join(s.lines(m.out), "\n"); strings.Count(text, "the trial of this release is over: an operator has rolled it back") != 1 {
+		t.Errorf("console:\n%s", text)
+	}
+	checkNote(t, note, bootnote.Note{BootID: "this boot", Slot: "B", RootHash: "b66236", Outcome: "ended"})
+	m.trial.now = func() float64 { return 3600 }
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if m.trial.expire(ctx) {
+		t.Error("the deadline counts")
+	}
+	for _, outcome := range []string{initctl.TrialFailed, initctl.TrialCommitted} {
+		if err := m.Trial(initctl.Trial{Outcome: outcome, Reason: "x"}); errText(err) != "this trial is over: ended" {
+			t.Errorf("%s after ended: %v", outcome, err)
+		}
+	}
+	m.fail(errors.New("broken")) // from here on it is a boot like any other
+	if m.shells == nil || m.power.taken() != "nothing" {
+		t.Error("no rescue shell, or a restart")
+	}
+	m.stopTrial(order{op: "reboot"})
+	if err := m.giveBack(filepath.Join(t.TempDir(), "osupdate")); err != nil || m.trial.state() != "ended" {
+		t.Errorf("shutdown: %v, %s", err, m.trial.state())
+	}
+}
+
+// TestNothingToEnd: rolling back is no less done without an open trial.
+func TestNothingToEnd(t *testing.T) {
+	m, _ := testMachine(t)
+	if err := m.Trial(initctl.Trial{Outcome: initctl.TrialEnded}); err != nil || m.trial.state() != "" {
+		t.Errorf("no trial: %v, %q", err, m.trial.state())
+	}
+	m, _, _ = trialMachine(t)
+	if err := m.Trial(initctl.Trial{Outcome: initctl.TrialCommitted}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Trial(initctl.Trial{Outcome: initctl.TrialEnded}); err != nil || m.trial.state() != "committed" {
+		t.Errorf("committed: %v, %q", err, m.trial.state())
+	}
+}
+
 func TestNoTrial(t *testing.T) {
 	m, _ := testMachine(t)
 	for _, outcome := range []string{"committed", "failed"} {

@@ -109,10 +109,13 @@ func (m *machine) children() []*child {
 	return all
 }
 
-// Trial is what rosd says about this boot.
+// Trial is what rosd or an operator says about this boot.
 func (m *machine) Trial(t initctl.Trial) error {
-	if t.Outcome == initctl.TrialFailed {
+	switch t.Outcome {
+	case initctl.TrialFailed:
 		return m.failTrial(t.Check, oneLine(errors.New(t.Reason)), t.Lines, "")
+	case initctl.TrialEnded:
+		return m.leaveTrial()
 	}
 	if m.trial.state() == bootnote.Committed { // rosd was restarted in between
 		return nil
@@ -123,6 +126,21 @@ func (m *machine) Trial(t initctl.Trial) error {
 	m.noteNow()
 	m.dropSoftdog()
 	m.out.say(info, "ok   this release is committed")
+	return nil
+}
+
+// leaveTrial is for an operator who has rolled this release back and goes on
+// with it until the next restart: no guard may choose another moment.
+func (m *machine) leaveTrial() error {
+	if !m.trial.open() {
+		return nil
+	}
+	if err := m.trial.end(bootnote.Ended, "", "", nil); err != nil {
+		return err
+	}
+	m.noteNow()
+	m.dropSoftdog()
+	m.out.say(info, "ok   the trial of this release is over: an operator has rolled it back")
 	return nil
 }
 
@@ -192,7 +210,7 @@ func (m *machine) childEnded(c *child) {
 // when there is no trial to end.
 func (m *machine) endsTrial(pe *phaseError, err error) bool {
 	switch m.trial.state() {
-	case "", bootnote.Committed:
+	case "", bootnote.Committed, bootnote.Ended:
 		return false
 	case trialOpen:
 		check, child := "PID 1", ""

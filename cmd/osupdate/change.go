@@ -41,6 +41,10 @@ func (m *machine) commit(ctx context.Context) (res osupdate.Changed, err error) 
 	return res, nil
 }
 
+// rolledBack is why a release was given up that an operator has turned away
+// from.
+const rolledBack = "an operator has rolled it back"
+
 // rollback takes a trial back or makes the previous system the committed one.
 // It does not restart the machine.
 func (m *machine) rollback(ctx context.Context) (res osupdate.Changed, err error) {
@@ -60,12 +64,24 @@ func (m *machine) rollback(ctx context.Context) (res osupdate.Changed, err error
 			return err
 		}
 		m.saveRecord(m.left(m.seen(l, m.loadRecord()), before, after))
+		if m.running.Trial && before.Trial == m.running.Slot {
+			m.endTrial(ctx)
+		}
 		return m.describe(l, after, &res)
 	})
 	if err != nil {
 		return res, fmt.Errorf("cannot roll back: %w", err)
 	}
 	return res, nil
+}
+
+// endTrial tells PID 1 that its guards have nothing to wait for any more. What
+// starts next is kept already, so that a PID 1 that does not hear, as in the
+// rescue shell, is no reason to fail.
+func (m *machine) endTrial(ctx context.Context) {
+	if err := m.tell(ctx, initctl.Trial{Outcome: initctl.TrialEnded}); err != nil {
+		m.log.Warn("PID 1 may restart the machine at the deadline of the trial", "error", err)
+	}
 }
 
 // left notes which release an operator has turned away from, so that nothing
@@ -78,7 +94,7 @@ func (m *machine) left(r slots.Record, before, after slots.Boot) slots.Record {
 		}
 	}
 	r = r.Add(slots.Failure{
-		Release: r.Slots[from].Release, Slot: from, At: m.now(), Check: "operator", Reason: "an operator has rolled it back",
+		Release: r.Slots[from].Release, Slot: from, At: m.now(), Check: "operator", Reason: rolledBack,
 	})
 	return r.Wants(after.Committed)
 }

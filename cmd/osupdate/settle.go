@@ -95,6 +95,8 @@ func reason(n bootnote.Note) string {
 		return n.Reason
 	case bootnote.Stopped:
 		return fmt.Sprintf("it was restarted %d times in a row before it could be committed", max(n.Stops, 1))
+	case bootnote.Ended:
+		return rolledBack
 	case bootnote.Committed:
 		return "it was committed, but the boot loader could not keep that"
 	}

@@ -177,6 +177,36 @@ func TestRollback(t *testing.T) {
 	}
 }
 
+// TestRollbackEndsTheTrial: a machine that stays up until its next restart must
+// not be restarted by the deadline of a trial that is over.
+func TestRollbackEndsTheTrial(t *testing.T) {
+	b := newBench(t, slots.Boot{Committed: slots.A, Trial: slots.B}, trying)
+	if _, err := b.rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]initctl.Trial{{Outcome: initctl.TrialEnded}}, b.told); diff != "" {
+		t.Errorf("PID 1 was told (-want +got):\n%s", diff)
+	}
+	for name, boot := range map[string]slots.Boot{
+		"an armed trial":  {Committed: slots.A, Trial: slots.B, Tries: 1},
+		"a committed one": {Committed: slots.A, Previous: slots.B},
+	} {
+		b := newBench(t, boot, on(slots.A))
+		if _, err := b.rollback(t.Context()); err != nil || len(b.told) > 0 {
+			t.Errorf("rollback of %s: %v, PID 1 was told %+v", name, err, b.told)
+		}
+	}
+}
+
+// TestRollbackWithoutPID1: in the rescue shell nobody listens.
+func TestRollbackWithoutPID1(t *testing.T) {
+	b := newBench(t, slots.Boot{Committed: slots.A, Trial: slots.B}, trying)
+	b.tells = errors.New("no PID 1")
+	if res, err := b.rollback(t.Context()); err != nil || res.Slot != slots.A {
+		t.Errorf("rollback = %+v, %v", res, err)
+	}
+}
+
 func TestRollbackOfARollback(t *testing.T) {
 	b := newBench(t, slots.Boot{Committed: slots.B, Previous: slots.A}, on(slots.B))
 	for range 2 {

@@ -26,8 +26,12 @@ func notice(running slots.Running, record slots.Record, version string, trusted 
 		text = fmt.Sprintf("%s is on trial here. It is not committed yet, and goes back by itself if it does not work.\n\"ros os status\" says more.\n", version)
 	case record.Last == slots.Failed && len(record.Failures) > 0:
 		f := record.Failures[0]
-		text = fmt.Sprintf("%s was given up at %s: %s.\n%s runs instead. \"ros os status\" says more.\n",
-			f.Version, f.At.Local().Format("2006-01-02 15:04"), f.Reason, version)
+		instead := version + " runs instead."
+		if f.Slot != "" && f.Slot == running.Slot {
+			instead = "It runs until the next restart."
+		}
+		text = fmt.Sprintf("%s was given up at %s: %s.\n%s \"ros os status\" says more.\n",
+			f.Version, f.At.Local().Format("2006-01-02 15:04"), f.Reason, instead)
 	case running.Failed != "": // and the reason is not written down yet
 		text = fmt.Sprintf("The release in slot %s was given up. %s runs instead. \"ros os status\" says why.\n", running.Failed, version)
 	}

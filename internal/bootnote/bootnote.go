@@ -34,6 +34,7 @@ const (
 	Failed    = "failed"    // PID 1 or rosd gave it up
 	Committed = "committed" // it is the system now
 	Stopped   = "stopped"   // the operator took it down before it was decided
+	Ended     = "ended"     // the operator has rolled it back
 )
 
 // Note is what one trial boot says. Fields that a reader does not know it

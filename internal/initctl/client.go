@@ -139,7 +139,8 @@ const trialText = 32 << 10
 // EndTrial tells PID 1 how the trial boot went. When it returns nil, PID 1 has
 // written that down; after a failed trial the machine reboots a few seconds
 // later. A boot that is no trial, and a second word that differs from the
-// first, are refused. Of many log lines the last are sent.
+// first, are refused, but for TrialEnded: where no trial is open there is none
+// to end. Of many log lines the last are sent.
 func EndTrial(ctx context.Context, socket string, t Trial) error {
 	room := trialText
 	for i := len(t.Lines) - 1; i >= 0; i-- {

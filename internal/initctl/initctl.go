@@ -34,7 +34,11 @@ const (
 const (
 	TrialCommitted = "committed"
 	TrialFailed    = "failed"
+	TrialEnded     = "ended" // an operator has rolled it back, and restarts when it suits him
 )
+
+// TrialOpen is the trial of an Answer that nobody has decided yet.
+const TrialOpen = "open"
 
 // Request is what a client asks for; which fields count depends on Op.
 type Request struct {
@@ -61,7 +65,7 @@ type Request struct {
 
 // Trial says how the running trial boot went.
 type Trial struct {
-	Outcome string `json:"outcome"` // TrialCommitted or TrialFailed
+	Outcome string `json:"outcome"` // TrialCommitted, TrialFailed or TrialEnded
 
 	// Of a failed one: why, in one line, what failed ("service network"), and
 	// the last lines of its log.
@@ -77,7 +81,7 @@ type Answer struct {
 	Children []Child `json:"children,omitempty"` // status
 	Going    string  `json:"going,omitempty"`    // status: "poweroff" … while the machine goes down
 
-	// status, of a trial boot: "open" until it is decided, then how; and how
+	// status, of a trial boot: TrialOpen until it is decided, then how; and how
 	// many seconds are left.
 	Trial        string `json:"trial,omitempty"`
 	TrialSeconds int    `json:"trial_seconds,omitempty"`
@@ -119,8 +123,8 @@ func (t *Trial) check() error {
 	switch {
 	case t == nil:
 		return errors.New("op trial wants a trial")
-	case t.Outcome != TrialCommitted && t.Outcome != TrialFailed:
-		return fmt.Errorf("outcome of the trial is %q, want %q or %q", t.Outcome, TrialCommitted, TrialFailed)
+	case !slices.Contains([]string{TrialCommitted, TrialFailed, TrialEnded}, t.Outcome):
+		return fmt.Errorf("outcome of the trial is %q, want %q, %q or %q", t.Outcome, TrialCommitted, TrialFailed, TrialEnded)
 	case t.Outcome == TrialFailed && t.Reason == "":
 		return errors.New("a failed trial wants a reason")
 	}

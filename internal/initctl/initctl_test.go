@@ -101,6 +101,7 @@ func TestRequests(t *testing.T) {
 		initctl.Settings(ctx, socket, 1500*time.Millisecond, 0),
 		initctl.Settings(ctx, socket, time.Minute, 5*time.Minute),
 		initctl.EndTrial(ctx, socket, initctl.Trial{Outcome: initctl.TrialCommitted}),
+		initctl.EndTrial(ctx, socket, initctl.Trial{Outcome: initctl.TrialEnded}),
 		initctl.EndTrial(ctx, socket, initctl.Trial{
 			Outcome: initctl.TrialFailed, Reason: "unhealthy", Check: "service network",
 			Lines: append(slices.Repeat([]string{"\x01 line" + strings.Repeat("<", 100)}, 10000), "the last"),
@@ -111,7 +112,7 @@ func TestRequests(t *testing.T) {
 		}
 	}
 	want := []string{"reboot", "poweroff now", "kexec", "timeout 2s deadline 0s", "timeout 1m0s deadline 5m0s",
-		`trial committed "" ""`, `trial failed "unhealthy" "service network" the last`}
+		`trial committed "" ""`, `trial ended "" ""`, `trial failed "unhealthy" "service network" the last`}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if diff := cmp.Diff(want, h.asked); diff != "" {
@@ -184,7 +185,7 @@ func TestBadRequests(t *testing.T) {
 		{"deadline", `{"op":"settings","shutdown_timeout_seconds":1,"trial_deadline_seconds":86401}` + "\n",
 			`trial_deadline_seconds must be from 0 to 86400`},
 		{"no trial", `{"op":"trial"}` + "\n", `op trial wants a trial`},
-		{"odd outcome", `{"op":"trial","trial":{"outcome":"won"}}` + "\n", `outcome of the trial is \"won\", want \"committed\" or \"failed\"`},
+		{"odd outcome", `{"op":"trial","trial":{"outcome":"won"}}` + "\n", `outcome of the trial is \"won\", want \"committed\", \"failed\" or \"ended\"`},
 		{"no reason", `{"op":"trial","trial":{"outcome":"failed"}}` + "\n", `a failed trial wants a reason`},
 		{"no newline", `{"op":"reboot"}`, `cannot read request: `},
 		{"endless", strings.Repeat("x", 80<<10), `request is longer than 65536 bytes`},
