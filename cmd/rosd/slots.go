@@ -84,11 +84,21 @@ func newTrial(configs *configurator, services *supervise.Supervisor, files *serv
 			defer cancel()
 			return initctl.EndTrial(ctx, initctl.Socket, t)
 		},
+		over:    trialOver,
 		storage: writable(filepath.Join(filepath.Dir(slots.RecordPath), ".commit")),
 		lines:   lastLines,
 		uptime:  bootlog.Now,
 		log:     log,
 	}
+}
+
+// trialOver asks PID 1 whether the trial is decided. One that does not answer
+// has heard of nothing, and cannot be told of a commit either.
+func trialOver(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, initctlTimeout)
+	defer cancel()
+	a, err := initctl.Status(ctx, initctl.Socket)
+	return err == nil && a.Trial != initctl.TrialOpen
 }
 
 // wanted are the services that the config has not switched off.

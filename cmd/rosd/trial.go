@@ -33,6 +33,7 @@ type trial struct {
 	worker   osupdate.Worker
 	settings func(context.Context, time.Duration) error // tells PID 1 the deadline
 	end      func(context.Context, initctl.Trial) error // tells PID 1 that it failed
+	over     func(context.Context) bool                 // PID 1 knows how it ended, by whoever's word
 	storage  func() error                               // nil: the state disk can be written
 	lines    func(service string) []string              // the last of its log
 	uptime   func() float64                             // seconds since the kernel started
@@ -59,6 +60,10 @@ func (t *trial) run(ctx context.Context) {
 	began, since := t.uptime(), ""
 	var refused verdict // why the last commit did not work
 	for pause(ctx, trialTick) {
+		if t.over(ctx) { // decided by hand, or before this rosd was started
+			t.log.Info("the trial of this release is over")
+			return
+		}
 		limits := t.limits()
 		if limits.deadline != told && t.settings(ctx, limits.deadline) == nil {
 			told = limits.deadline

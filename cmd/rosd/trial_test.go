@@ -26,6 +26,7 @@ type stage struct {
 	services []supervise.Service
 	refuse   error // of commit
 	full     error // of the state disk
+	over     bool  // PID 1 has heard of the end from somebody else
 	said     []string
 	began    time.Time
 }
@@ -72,6 +73,11 @@ func (s *stage) trial(told *[]time.Duration) *trial {
 		end: func(_ context.Context, t initctl.Trial) error {
 			s.say("%s: %s: %s %q", t.Outcome, t.Check, t.Reason, t.Lines)
 			return nil
+		},
+		over: func(context.Context) bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.over
 		},
 		storage: func() error { return s.full },
 		lines:   func(service string) []string { return []string{service + ": last words"} },
@@ -155,6 +161,42 @@ func TestTrial(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestDecidedByOthers: after "ros os commit" or "ros os rollback --no-reboot" by
+// hand rosd has nothing to decide, also when it was started anew since.
+func TestDecidedByOthers(t *testing.T) {
+	for _, after := range []time.Duration{0, 3*time.Minute + half} {
+		for _, state := range []supervise.State{supervise.Healthy, supervise.Unhealthy} {
+			synctest.Test(t, func(t *testing.T) {
+				s := &stage{began: time.Now()}
+				s.set("net", state, 0)
+				if state == supervise.Healthy && after > 0 {
+					s.refuse = errors.New("slot B is running, but it is not on trial")
+				}
+				var told []time.Duration
+				tr := s.trial(&told)
+				end := tr.end
+				tr.end = func(ctx context.Context, t initctl.Trial) error {
+					_ = end(ctx, t)
+					return errors.New("this trial is over: committed")
+				}
+				go func() {
+					time.Sleep(after)
+					s.mu.Lock()
+					defer s.mu.Unlock()
+					s.over = true
+				}()
+				synctest.Wait()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				tr.run(ctx)
+				if len(s.said) > 0 || ctx.Err() != nil {
+					t.Errorf("decided after %s, service %s: rosd said %q, and ended because of: %v", after, state, s.said[:min(len(s.said), 3)], ctx.Err())
+				}
+			})
+		}
 	}
 }
 
