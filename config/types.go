@@ -27,7 +27,7 @@ type Config struct {
 	RunCmd            []Command `yaml:"runcmd" when:"boot" doc:"Commands run in the console at every boot, when it starts: a line for the shell, or a list of words."`
 	BootCmd           []Command `yaml:"bootcmd" when:"boot" doc:"Commands run at every boot before the other services are started."`
 	NTP               NTP       `yaml:"ntp" when:"ntp" doc:"Time servers."`
-	Timezone          string    `yaml:"timezone" is:"timezone" when:"timezone" doc:"Time zone of logins and services, as in the tz database."`
+	Timezone          string    `yaml:"timezone" is:"timezone" when:"timezone" doc:"Time zone of logins, services and rancher.upgrade.window, as in the tz database; UTC without it."`
 	Locale            string    `yaml:"locale" is:"locale" when:"logins" doc:"LANG of logins. C.UTF-8 and C are there; others need a console that has them."`
 	CACerts           CACerts   `yaml:"ca_certs" also:"ca-certs" when:"trust" doc:"Certificate authorities to trust."`
 	Swap              Swap      `yaml:"swap" when:"swap" doc:"A swap file."`
@@ -311,8 +311,8 @@ type Upgrade struct {
 	URL                 string   `yaml:"url" is:"line" doc:"The list of releases (releases.yml): an address, or a path on this machine."`
 	Image               string   `yaml:"image" is:"line" doc:"The repository that a bare version is a tag of: with registry.example.com/os, \"ros os upgrade v1.2\" takes registry.example.com/os:v1.2."`
 	Policy              string   `yaml:"policy" is:"upgrade-policy" doc:"none: upgrades happen by hand. download: a new current release is written to the other slot. auto: and tried, inside the window."`
-	Window              string   `yaml:"window" is:"window" doc:"When a machine with policy auto may restart: 02:00-04:00, Sat,Sun 22:00-05:00. Any time without it."`
-	JitterSeconds       int      `yaml:"jitter" is:"seconds" doc:"Upgrades of one list are spread over this many seconds, each machine at its own moment."`
+	Window              string   `yaml:"window" is:"window" doc:"When a machine with policy auto may restart, in its own time zone (timezone; UTC without): 02:00-04:00, Sat,Sun 22:00-05:00. Any time without it."`
+	JitterSeconds       int      `yaml:"jitter" is:"seconds" doc:"Upgrades of one list are spread over this many seconds, each machine at its own moment: the download, and inside the window the restart."`
 	IntervalSeconds     int      `yaml:"interval" is:"interval" doc:"Seconds between two looks at the list."`
 	CommitWindowSeconds int      `yaml:"commit_window" is:"seconds" doc:"Seconds that all required services must have been healthy before a release on trial is committed."`
 	DeadlineSeconds     int      `yaml:"deadline" is:"interval" doc:"Seconds after which a release on trial that is not committed is given up."`

@@ -82,7 +82,14 @@ type upgrading struct {
 	sys     string                                           // where sysfs is
 }
 
+// errOther is of a release that is not the one whose digest was named: the list
+// has changed since.
+var errOther = errors.New("another release is meant")
+
 func (u upgrading) run(ctx context.Context) (osupdate.Upgraded, error) {
+	if u.options.Digest != "" && u.options.Digest != u.release.Digest {
+		return u.idle(osupdate.Upgraded{}, fmt.Errorf("cannot upgrade to %s: %w", u.release.Manifest.Version, errOther))
+	}
 	if u.options.Check {
 		return u.idle(u.Check(u.release.Checked, u.insist))
 	}
@@ -107,7 +114,7 @@ func (u upgrading) arm(res osupdate.Upgraded) (osupdate.Upgraded, error) {
 // the policy, and for who only asks.
 func (u upgrading) idle(res osupdate.Upgraded, err error) (osupdate.Upgraded, error) {
 	quiet := u.options.Automatic || u.options.Check
-	nothing := errors.Is(err, upgrade.ErrRunning) || u.options.Automatic && errors.Is(err, upgrade.ErrFailed)
+	nothing := errors.Is(err, upgrade.ErrRunning) || u.options.Automatic && (errors.Is(err, upgrade.ErrFailed) || errors.Is(err, errOther))
 	if !quiet || !nothing {
 		return res, err
 	}

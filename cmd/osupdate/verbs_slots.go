@@ -21,6 +21,7 @@ func slotVerbs() []verb {
 		}},
 		onMachine("commit", func(ctx context.Context, m *machine) (any, error) { return m.commit(ctx) }),
 		onMachine("rollback", func(ctx context.Context, m *machine) (any, error) { return m.rollback(ctx) }),
+		onMachine("disarm", func(ctx context.Context, m *machine) (any, error) { return m.disarm(ctx) }),
 		onMachine("rearm", func(ctx context.Context, m *machine) (any, error) { return m.rearm(ctx) }),
 		onMachine("settle", func(ctx context.Context, m *machine) (any, error) { return m.settle(ctx) }),
 	}

@@ -19,7 +19,8 @@ const (
 	// firstLook is how long after the boot the list of releases is read for the
 	// first time: the network, and the clock that TLS needs, come first.
 	firstLook = 3 * time.Minute
-	// upgradeTick is how often a change of the config or of the pause is noticed.
+	// upgradeTick is how often a change of the config, of the pause or of the
+	// clock is noticed.
 	upgradeTick = time.Minute
 )
 
@@ -35,6 +36,7 @@ type upgrades struct {
 	pausedAt  string // the file that says how long it is paused
 	machineID string
 	now       func() time.Time
+	zone      func() *time.Location // of the window
 	log       *slog.Logger
 }
 
@@ -47,7 +49,12 @@ func (u *upgrades) run(ctx context.Context) {
 			continue
 		}
 		next = u.now().Add(time.Duration(cfg.IntervalSeconds) * time.Second)
-		if err := u.look(ctx, cfg); err != nil && ctx.Err() == nil {
+		switch err := u.look(ctx, cfg); {
+		case err == nil || ctx.Err() != nil:
+		case errors.Is(err, errAnew):
+			u.log.Info("looking at the list of releases anew", "reason", err)
+			next = u.now()
+		default:
 			u.log.Warn("no automatic upgrade", "error", err)
 		}
 	}
@@ -65,6 +72,9 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// errAnew is of a look that no longer has to do with how things are.
+var errAnew = errors.New("the config, the pause, the list or the clock is not what it was")
+
 // look does what the policy says about the current release of the list.
 func (u *upgrades) look(ctx context.Context, cfg config.Upgrade) error {
 	window, err := maintenance.ParseWindow(cfg.Window)
@@ -75,10 +85,11 @@ func (u *upgrades) look(ctx context.Context, cfg config.Upgrade) error {
 	if err != nil || found.Nothing != "" {
 		return err
 	}
-	wait := maintenance.Jitter(u.machineID, found.Digest, time.Duration(cfg.JitterSeconds)*time.Second)
+	wait := u.jitter(cfg, found)
 	u.log.Info("there is a new release", "version", found.Version, "digest", found.Digest, "wait", wait.String())
-	if !u.holdOn(ctx, wait) {
-		return ctx.Err()
+	end := u.now().Add(wait)
+	if err := u.holdOn(ctx, cfg, func() time.Duration { return end.Sub(u.now()) }); err != nil {
+		return err
 	}
 	staged, err := u.ask(ctx, osupdate.Upgrade{Automatic: true, Stage: true})
 	if err != nil || staged.Nothing != "" {
@@ -88,29 +99,70 @@ func (u *upgrades) look(ctx context.Context, cfg config.Upgrade) error {
 	if cfg.Policy != "auto" {
 		return nil
 	}
-	if !u.holdOn(ctx, window.Next(u.now()).Sub(u.now())) {
-		return ctx.Err()
+	return u.try(ctx, cfg, window, staged)
+}
+
+// jitter is this machine's moment in the spread over all machines.
+func (u *upgrades) jitter(cfg config.Upgrade, r osupdate.Upgraded) time.Duration {
+	return maintenance.Jitter(u.machineID, r.Digest, time.Duration(cfg.JitterSeconds)*time.Second)
+}
+
+// try restarts the machine into what is staged, when it is its turn in the
+// window.
+func (u *upgrades) try(ctx context.Context, cfg config.Upgrade, window maintenance.Window, staged osupdate.Upgraded) error {
+	offset := u.jitter(cfg, staged)
+	left := func() time.Duration {
+		now := u.now().In(u.zone())
+		return window.Turn(now, offset).Sub(now)
 	}
-	armed, err := u.ask(ctx, osupdate.Upgrade{Automatic: true})
-	if err != nil || !armed.Armed {
+	if err := u.holdOn(ctx, cfg, left); err != nil {
 		return err
+	}
+	// The list may name another release by now. That one would have to be written
+	// first, for as long as it takes.
+	armed, err := u.ask(ctx, osupdate.Upgrade{Automatic: true, Digest: staged.Digest})
+	switch {
+	case err != nil:
+		return err
+	case !armed.Armed:
+		return errAnew
+	case u.changed(cfg) || left() > 0: // the slot was read once more, which takes time
+		u.disarm(ctx)
+		return errAnew
 	}
 	u.log.Info("restarting to try a release", "version", armed.Version)
 	return u.reboot(ctx)
 }
 
-// holdOn waits, and is false when the operator has changed his mind meanwhile.
-func (u *upgrades) holdOn(ctx context.Context, d time.Duration) bool {
-	was := u.config()
-	for end := u.now().Add(d); u.now().Before(end); {
-		if !pause(ctx, min(upgradeTick, end.Sub(u.now()))) {
-			return false
+// disarm takes back a trial that must not come about by the next restart, which
+// may be anybody's.
+func (u *upgrades) disarm(ctx context.Context) {
+	if err := osupdate.Collect(ctx, u.worker, "disarm", nil, nil, nil); err != nil {
+		u.log.Warn("the next restart tries a release, whoever asks for it", "error", err)
+	}
+}
+
+// holdOn waits until nothing is left, which is asked anew all the time. It ends
+// with errAnew when the operator has changed his mind meanwhile.
+func (u *upgrades) holdOn(ctx context.Context, was config.Upgrade, left func() time.Duration) error {
+	for {
+		if u.changed(was) {
+			return errAnew
 		}
-		if is := u.config(); is.Policy != was.Policy || is.URL != was.URL || is.Window != was.Window || u.paused() {
-			return false
+		d := left()
+		if d <= 0 {
+			return ctx.Err()
+		}
+		if !pause(ctx, min(upgradeTick, d)) {
+			return ctx.Err()
 		}
 	}
-	return ctx.Err() == nil
+}
+
+// changed says whether the operator wants something else than he did.
+func (u *upgrades) changed(was config.Upgrade) bool {
+	is := u.config()
+	return is.Policy != was.Policy || is.URL != was.URL || is.Window != was.Window || is.JitterSeconds != was.JitterSeconds || u.paused()
 }
 
 func (u *upgrades) ask(ctx context.Context, r osupdate.Upgrade) (res osupdate.Upgraded, err error) {
@@ -133,4 +185,19 @@ func (u *upgrades) paused() bool {
 		return true
 	}
 	return u.now().Before(until)
+}
+
+// machineZone is the time zone that the machine has now, which is in a file as
+// localtime(5) has it; without one that can be read it is UTC. Go's own
+// time.Local is what it was when the program began.
+func machineZone(file string) *time.Location {
+	rules, err := os.ReadFile(file)
+	if err != nil {
+		return time.UTC
+	}
+	zone, err := time.LoadLocationFromTZData("", rules)
+	if err != nil {
+		return time.UTC
+	}
+	return zone
 }

@@ -60,33 +60,37 @@ func sinceMidnight(text string) (time.Duration, error) {
 	return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute, err
 }
 
-// Open says whether the window is open at t, in the time zone of t.
-func (w Window) Open(t time.Time) bool {
-	if !w.bounded {
-		return true
-	}
-	// A window that began yesterday may still be open.
-	for _, back := range []int{0, 1} {
-		from, to := w.on(t.AddDate(0, 0, -back))
-		if w.opensOn(from.Weekday()) && !t.Before(from) && t.Before(to) {
-			return true
-		}
-	}
-	return false
-}
+// reserve is what stays of a window behind the last turn in it: whoever's turn
+// it is has something to do before the window shuts.
+const reserve = 10 * time.Minute
 
-// Next is when the window opens next: t itself when it is open.
-func (w Window) Next(t time.Time) time.Time {
-	if w.Open(t) {
+// Turn is when a machine with this offset may do next what the window is for: t
+// itself while the window is open and the offset behind its opening has passed.
+// An offset beyond the window wraps around in it, so that every machine has a
+// turn in every window. Without a window it is always everybody's turn.
+func (w Window) Turn(t time.Time, offset time.Duration) time.Time {
+	if !w.bounded {
 		return t
 	}
-	for ahead := range 8 {
-		from, _ := w.on(t.AddDate(0, 0, ahead))
-		if w.opensOn(from.Weekday()) && from.After(t) {
-			return from
+	// A window that began yesterday may still be open; a week has every day, and
+	// on one of them the clocks may leave the window out.
+	for day := -1; day <= 14; day++ {
+		from, to := w.on(t.AddDate(0, 0, day))
+		if !w.opensOn(from.Weekday()) || !t.Before(to) || !from.Before(to) {
+			continue
 		}
+		turn := from.Add(within(offset, to.Sub(from)))
+		if t.Before(turn) {
+			return turn
+		}
+		return t
 	}
-	return t // not reached: a week has every day
+	return t // not reached
+}
+
+// within is an offset in a window of that length.
+func within(offset, length time.Duration) time.Duration {
+	return offset % (length - min(reserve, length/4))
 }
 
 // on is the window that opens on the day of t. Days are counted by the

@@ -22,34 +22,30 @@ func TestWindow(t *testing.T) {
 	}
 	// 2026-11-25 is a Wednesday.
 	for _, tt := range []struct {
-		name, window, now string
-		open              bool
-		next              string
+		name, window, now, next string
 	}{
-		{"no window", "", "2026-11-25 12:00", true, "2026-11-25 12:00"},
-		{"before it", "02:00-04:00", "2026-11-25 01:59", false, "2026-11-25 02:00"},
-		{"at its start", "02:00-04:00", "2026-11-25 02:00", true, "2026-11-25 02:00"},
-		{"at its end", "02:00-04:00", "2026-11-25 04:00", false, "2026-11-26 02:00"},
-		{"over midnight, evening", "22:00-05:00", "2026-11-25 23:00", true, "2026-11-25 23:00"},
-		{"over midnight, morning", "22:00-05:00", "2026-11-25 04:59", true, "2026-11-25 04:59"},
-		{"over midnight, noon", "22:00-05:00", "2026-11-25 12:00", false, "2026-11-25 22:00"},
-		{"the day it opens counts", "Sat,Sun 22:00-05:00", "2026-11-30 03:00", true, "2026-11-30 03:00"},
-		{"not opened the day before", "Sat,Sun 22:00-05:00", "2026-11-28 03:00", false, "2026-11-28 22:00"},
-		{"from a weekday", "Sat 10:00-11:00", "2026-11-25 10:30", false, "2026-11-28 10:00"},
-		{"a week ahead", "Wed 10:00-11:00", "2026-11-25 12:00", false, "2026-12-02 10:00"},
-		{"the same time twice is a whole day", "Wed 00:00-00:00", "2026-11-25 23:59", true, "2026-11-25 23:59"},
-		{"clocks change", "02:30-04:00", "2027-03-27 12:00", false, "2027-03-28 02:30"},
+		{"no window", "", "2026-11-25 12:00", "2026-11-25 12:00"},
+		{"before it", "02:00-04:00", "2026-11-25 01:59", "2026-11-25 02:00"},
+		{"at its start", "02:00-04:00", "2026-11-25 02:00", "2026-11-25 02:00"},
+		{"at its end", "02:00-04:00", "2026-11-25 04:00", "2026-11-26 02:00"},
+		{"over midnight, evening", "22:00-05:00", "2026-11-25 23:00", "2026-11-25 23:00"},
+		{"over midnight, morning", "22:00-05:00", "2026-11-25 04:59", "2026-11-25 04:59"},
+		{"over midnight, noon", "22:00-05:00", "2026-11-25 12:00", "2026-11-25 22:00"},
+		{"the day it opens counts", "Sat,Sun 22:00-05:00", "2026-11-30 03:00", "2026-11-30 03:00"},
+		{"not opened the day before", "Sat,Sun 22:00-05:00", "2026-11-28 03:00", "2026-11-28 22:00"},
+		{"from a weekday", "Sat 10:00-11:00", "2026-11-25 10:30", "2026-11-28 10:00"},
+		{"a week ahead", "Wed 10:00-11:00", "2026-11-25 12:00", "2026-12-02 10:00"},
+		{"the same time twice is a whole day", "Wed 00:00-00:00", "2026-11-25 23:59", "2026-11-25 23:59"},
+		{"clocks change", "02:30-04:00", "2027-03-27 12:00", "2027-03-28 02:30"},
+		{"clocks leave the window out", "02:00-03:00", "2027-03-28 01:59", "2027-03-29 02:00"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, err := maintenance.ParseWindow(tt.window)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := w.Open(at(tt.now)); got != tt.open {
-				t.Errorf("Open(%s) = %v, want %v", tt.now, got, tt.open)
-			}
-			if got := w.Next(at(tt.now)); !got.Equal(at(tt.next)) {
-				t.Errorf("Next(%s) = %v, want %s", tt.now, got, tt.next)
+			if got := w.Turn(at(tt.now), 0); !got.Equal(at(tt.next)) {
+				t.Errorf("Turn(%s) = %v, want %s", tt.now, got, tt.next)
 			}
 		})
 	}

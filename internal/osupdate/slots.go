@@ -4,7 +4,7 @@ import "github.com/rosteros/ros/internal/slots"
 
 // The verb status answers slots.Status. None of the verbs here has options.
 
-// Changed is what the verbs commit, rollback and rearm have done.
+// Changed is what the verbs commit, rollback, disarm and rearm have done.
 type Changed struct {
 	Boot    slots.Boot `json:"boot"`              // what the boot loader keeps now
 	Slot    slots.Slot `json:"slot"`              // what starts next

@@ -11,8 +11,9 @@ type Upgrade struct {
 	// Release says which: a reference, a path, a URL, or a version of the list of
 	// releases; "": the list's current one.
 	Release    string `json:"release,omitempty"`
-	Stage      bool   `json:"stage,omitempty"` // write it, and try it another time
-	Check      bool   `json:"check,omitempty"` // only say whether there is anything to do
+	Digest     string `json:"digest,omitempty"` // of the release, if it must be this one and no other
+	Stage      bool   `json:"stage,omitempty"`  // write it, and try it another time
+	Check      bool   `json:"check,omitempty"`  // only say whether there is anything to do
 	Append     string `json:"append,omitempty"`
 	Kexec      bool   `json:"kexec,omitempty"`     // load its kernel for a start without firmware
 	Automatic  bool   `json:"automatic,omitempty"` // a release that runs, or failed here, is no error
