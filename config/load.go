@@ -20,6 +20,7 @@ func Load(layers ...Layer) (*Config, []Warning) {
 		l.load(layer)
 	}
 	l.addKeys()
+	l.trialTimes()
 	return l.cfg, l.warnings
 }
 
@@ -27,14 +28,16 @@ func Load(layers ...Layer) (*Config, []Warning) {
 type loader struct {
 	cfg      *Config
 	layer    Layer
-	strict   bool // also say what is unwise and what has no effect
-	taken    int  // bytes of text read from the layer
+	order    []string // names of the layers that were read
+	strict   bool     // also say what is unwise and what has no effect
+	taken    int      // bytes of text read from the layer
 	warnings []Warning
 	keys     []said // ssh_authorized_keys of layers that add theirs
 }
 
 func (l *loader) load(layer Layer) {
 	l.layer, l.taken = layer, 0
+	l.order = append(l.order, layer.Name)
 	if layer.Settings != nil {
 		l.settings(layer.Settings)
 	} else {

@@ -314,8 +314,8 @@ type Upgrade struct {
 	Window              string   `yaml:"window" is:"window" doc:"When a machine with policy auto may restart, in its own time zone (timezone; UTC without): 02:00-04:00, Sat,Sun 22:00-05:00. Any time without it."`
 	JitterSeconds       int      `yaml:"jitter" is:"seconds" doc:"Upgrades of one list are spread over this many seconds, each machine at its own moment: the download, and inside the window the restart."`
 	IntervalSeconds     int      `yaml:"interval" is:"interval" doc:"Seconds between two looks at the list."`
-	CommitWindowSeconds int      `yaml:"commit_window" is:"seconds" doc:"Seconds that all required services must have been healthy before a release on trial is committed."`
-	DeadlineSeconds     int      `yaml:"deadline" is:"interval" doc:"Seconds after which a release on trial that is not committed is given up."`
+	CommitWindowSeconds int      `yaml:"commit_window" is:"seconds" doc:"Seconds that all required services must have been healthy before a release on trial is committed; less than deadline."`
+	DeadlineSeconds     int      `yaml:"deadline" is:"interval" doc:"Seconds after which a release on trial that is not committed is given up, counted from the start of its kernel; more than commit_window."`
 	TrustedKeys         []string `yaml:"trusted_keys" is:"public-key" doc:"Public keys (PEM, as cosign makes them) whose releases are taken, besides those in the OS image."`
 	Insecure            []string `yaml:"insecure_registry" is:"line" doc:"Registries that releases are fetched from without TLS: 192.168.1.2:5000."`
 	Rollback            string   `yaml:"rollback" is:"line" none:"RancherOS had the key and did nothing with it" doc:"The release to go back to."`

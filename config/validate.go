@@ -12,28 +12,22 @@ import (
 
 // Validate looks at one file with the eyes of somebody who can still change it:
 // besides what does not count it says what is unwise, and what has no effect
-// here and why. The warnings come in the order of the lines.
-func Validate(name string, data []byte) []Warning {
-	l := &loader{cfg: defaults(), strict: true}
-	l.load(Layer{Name: name, Data: data})
+// here and why. Of keys that must fit each other the other layers of the machine
+// may say one; without them the defaults do. The warnings come in the order of
+// the lines.
+func Validate(name string, data []byte, others ...Layer) []Warning {
+	l := &loader{cfg: defaults()}
+	for _, layer := range Replaced(others, name, data) {
+		l.strict = layer.Name == name
+		l.load(layer)
+	}
 	l.together()
-	slices.SortStableFunc(l.warnings, func(a, b Warning) int {
+	l.trialTimes()
+	warnings := slices.DeleteFunc(l.warnings, func(w Warning) bool { return w.Layer != name })
+	slices.SortStableFunc(warnings, func(a, b Warning) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
-	return l.warnings
-}
-
-// together says what shows only when the file is read as a whole.
-func (l *loader) together() {
-	note := func(key, message string) {
-		l.warn(place{line: l.cfg.Origin(key).Line}, key, Note, "%s", message)
-	}
-	if s := l.cfg.Swap; s.Size == 0 && s.Filename != "" {
-		note("swap.filename", "has no effect without swap.size")
-	}
-	if p := l.cfg.PowerState; p.Mode == "" && p.Delay != "" {
-		note("power_state.delay", "has no effect without power_state.mode")
-	}
+	return warnings
 }
 
 // notes says why a key that is accepted has no effect, or not here.

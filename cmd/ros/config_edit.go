@@ -91,7 +91,7 @@ func (a *app) editUntilRight(ctx context.Context, file configFile, copied string
 		}
 		text, err := yamldoc.Read(copied)
 		if err == nil {
-			err = a.refuse("use this", copied, file.text, text)
+			err = a.refuse("use this", file.path, file.text, text)
 		}
 		if err == nil {
 			return text, nil

@@ -266,6 +266,7 @@ func TestConfigSetRefuses(t *testing.T) {
 		{"a value of the wrong kind", "rancher.debug", "[1]", "ros: cannot change DIR/conf/cloud-config.yml: line 18: rancher.debug: must be true or false\n"},
 		{"an unknown key", "rancher.debugg", "true", "ros: cannot set \"rancher.debugg\": there is no such key\ntry: \"rancher.debug\"; ros config schema has all keys\n"},
 		{"a value that is no YAML", "hostname", "[x", "ros: cannot change DIR/conf/cloud-config.yml: the value is not valid YAML (put it in quotes?): did not find expected ',' or ']'\n"},
+		{"longer than another allows", "rancher.upgrade.commit_window", "600", "ros: cannot change DIR/conf/cloud-config.yml: line 19: rancher.upgrade.commit_window: must be less than rancher.upgrade.deadline, which is 600 (defaults)\n"},
 		{"below a list", "rancher.network.dns.search.x", "y", "ros: cannot set \"rancher.network.dns.search.x\": there is no such key\ntry: \"rancher.network.dns.search\"; ros config schema has all keys\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

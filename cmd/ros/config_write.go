@@ -73,15 +73,16 @@ func (a *app) rewrite(ctx context.Context, how writing, edit func(text []byte) (
 }
 
 // refuse is an error for each thing that is wrong in text and not in the file
-// as it was.
+// as it was, among the other layers of this machine.
 func (a *app) refuse(doing, name string, was, text []byte) error {
 	type fault struct{ key, message string }
 	known := map[fault]int{}
-	for _, w := range config.Validate(name, was) {
+	layers, _ := a.layers()
+	for _, w := range config.Validate(name, was, layers...) {
 		known[fault{w.Key, w.Message}]++
 	}
 	var faults []error
-	for _, w := range config.Validate(name, text) {
+	for _, w := range config.Validate(name, text, layers...) {
 		k := fault{w.Key, w.Message}
 		if known[k]--; w.Severity == config.Wrong && known[k] < 0 {
 			faults = append(faults, fmt.Errorf("cannot %s: %w", doing, errors.New(located(w))))

@@ -57,8 +57,8 @@ rancher:
 // patientConfig is installedConfig with trials that wait for a commit by hand.
 func (l lab) patientConfig(t *testing.T, r *releases) string {
 	text := l.installedConfig(t, r)
-	for _, key := range []string{"commit_window: ", "deadline: "} {
-		text = regexp.MustCompile(key+`\d+`).ReplaceAllString(text, key+"7200")
+	for key, seconds := range map[string]string{"commit_window: ": "7199", "deadline: ": "7200"} {
+		text = regexp.MustCompile(key+`\d+`).ReplaceAllString(text, key+seconds)
 	}
 	return text
 }
