@@ -24,7 +24,7 @@ type listWorker struct {
 	nothing string // why that one is not wanted
 	asked   []string
 	err     error
-	version int               // of what the list offers; 0: v2
+	version func() int        // of what the list offers; nil: 2
 	during  map[string]func() // what happens while it is at a step
 }
 
@@ -68,7 +68,10 @@ func stepOf(verb string, o osupdate.Upgrade) string {
 }
 
 func (w *listWorker) offered() slots.Release {
-	version := max(w.version, 2)
+	version := 2
+	if w.version != nil {
+		version = w.version()
+	}
 	return slots.Release{Version: fmt.Sprintf("v%d", version), Digest: fmt.Sprintf("sha256:%d", version)}
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,7 @@ import (
 // fleet is a machine of a fleet with the policy auto, for as long as it waits
 // to restart. It begins at midnight of a Saturday, UTC.
 type fleet struct {
+	mu      sync.Mutex // guards what changes meanwhile
 	cfg     config.Upgrade
 	worker  listWorker
 	machine string // its ID
@@ -37,7 +39,20 @@ func newFleet(t *testing.T) *fleet {
 	}
 }
 
-func (f *fleet) now() time.Time { return time.Now().UTC().Add(f.leap) }
+func (f *fleet) now() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Now().UTC().Add(f.leap)
+}
+
+// after changes something while the machine waits.
+func (f *fleet) after(d time.Duration, change func()) {
+	time.AfterFunc(d, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		change()
+	})
+}
 
 func (f *fleet) pause(t *testing.T) {
 	t.Helper()
@@ -52,10 +67,20 @@ func (f *fleet) run(t *testing.T, hours int) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(hours)*time.Hour)
 	defer cancel()
 	u := upgrades{
-		config: func() config.Upgrade { return f.cfg }, worker: &f.worker,
+		config: func() config.Upgrade {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			return f.cfg
+		},
+		worker:   &f.worker,
 		reboot:   func(context.Context) error { f.restarted = f.now(); cancel(); return nil },
 		pausedAt: f.paused, machineID: f.machine, log: slog.New(slog.DiscardHandler),
-		now: f.now, zone: func() *time.Location { return f.zone },
+		now: f.now,
+		zone: func() *time.Location {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			return f.zone
+		},
 	}
 	u.run(ctx)
 }
@@ -105,7 +130,7 @@ func TestChangedMindIsObeyed(t *testing.T) {
 	f := newFleet(t)
 	f.cfg.IntervalSeconds = 86400
 	synctest.Test(t, func(t *testing.T) {
-		time.AfterFunc(4*time.Hour, func() { f.cfg.Window = "04:30-06:00" })
+		f.after(4*time.Hour, func() { f.cfg.Window = "04:30-06:00" })
 		f.run(t, 8)
 	})
 	f.check(t, "2000-01-01 04:30", "check", "stage", "check", "stage", "arm")
@@ -137,7 +162,7 @@ func TestJitterInTheWindow(t *testing.T) {
 func TestClockLeaps(t *testing.T) {
 	f := newFleet(t)
 	synctest.Test(t, func(t *testing.T) {
-		time.AfterFunc(time.Hour, func() { f.leap = 9*366*24*time.Hour + 11*time.Hour }) // it is noon
+		f.after(time.Hour, func() { f.leap = 9*366*24*time.Hour + 11*time.Hour }) // it is noon
 		f.run(t, 48)
 	})
 	f.check(t, "2009-01-08 05:00", "check", "stage", "arm")
@@ -159,7 +184,13 @@ func TestListChangesMeanwhile(t *testing.T) {
 	f := newFleet(t)
 	f.cfg.IntervalSeconds = 86400
 	synctest.Test(t, func(t *testing.T) {
-		time.AfterFunc(4*time.Hour, func() { f.worker.version = 3 })
+		version := 2
+		f.worker.version = func() int {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			return version
+		}
+		f.after(4*time.Hour, func() { version = 3 })
 		f.run(t, 30)
 	})
 	f.check(t, "2000-01-01 05:01", "check", "stage", "arm", "check", "stage", "arm")
@@ -170,7 +201,7 @@ func TestZoneOfTheWindow(t *testing.T) {
 	f := newFleet(t)
 	f.zone = time.FixedZone("west", -5*3600)
 	synctest.Test(t, func(t *testing.T) {
-		time.AfterFunc(3*time.Hour, func() { f.zone = time.FixedZone("further", -8*3600) })
+		f.after(3*time.Hour, func() { f.zone = time.FixedZone("further", -8*3600) })
 		f.run(t, 30)
 	})
 	f.check(t, "2000-01-01 13:00", "check", "stage", "arm")
