@@ -133,16 +133,19 @@ func (g *guest) checkRescueSlots(t *testing.T) {
 // checkRefused orders upgrades to releases that are not as they were signed:
 // each is refused with the reason, and what runs is what starts next.
 func (g *guest) checkRefused(t *testing.T, r *releases) {
-	kernel := blobOf(contentOf(t, g.lab.system.Kernel))
+	// A kernel that the machine has already would not be fetched.
+	other := func(kernel []byte) []byte { return append(kernel, "another"...) }
+	r.make(t, "v9.0.2", change{kernel: other})
+	kernel := blobOf(other(contentOf(t, g.lab.system.Kernel)))
 	for _, tt := range []struct {
 		name, want string
 		spoil      func(dir string)
 	}{
-		{"truncated", `cannot get the kernel of release v9\.0\.0: `, func(dir string) {
+		{"truncated", `cannot get the kernel of release v9\.0\.2: `, func(dir string) {
 			content := contentOf(t, filepath.Join(dir, kernel))
 			put(t, filepath.Join(dir, kernel), string(content[:len(content)/2]))
 		}},
-		{"flipped", `the kernel of release v9\.0\.0: it is damaged`, func(dir string) {
+		{"flipped", `the kernel of release v9\.0\.2: it is damaged`, func(dir string) {
 			content := contentOf(t, filepath.Join(dir, kernel))
 			content[len(content)/2] ^= 1
 			put(t, filepath.Join(dir, kernel), string(content))
@@ -150,7 +153,7 @@ func (g *guest) checkRefused(t *testing.T, r *releases) {
 		{"foreign-key", `signed with a key that this machine does not trust \(rancher\.upgrade\.trusted_keys; --take-what-nobody-signed`, nil},
 	} {
 		dir := filepath.Join(r.dir, tt.name)
-		if out, err := exec.Command("cp", "-al", filepath.Join(r.dir, "v9.0.0"), dir).CombinedOutput(); err != nil {
+		if out, err := exec.Command("cp", "-al", filepath.Join(r.dir, "v9.0.2"), dir).CombinedOutput(); err != nil {
 			t.Fatalf("cp: %v: %s", err, out)
 		}
 		order := "sudo ros os upgrade --no-reboot " + r.url + "/" + tt.name
