@@ -159,10 +159,12 @@ func (e *enabler) pullPinned(ctx context.Context, s compose.Service, say sayer) 
 // portsFree refuses ports of the machine that somebody has already; those of own,
 // services that run now, are theirs.
 func portsFree(services []compose.Service, own ...compose.Service) error {
-	var theirs []string
+	var theirs []string // whatever the address: one may come to have another
 	for _, s := range own {
 		if c, err := project.Of(s); err == nil {
-			theirs = append(theirs, c.Ports...)
+			for _, port := range c.Ports {
+				theirs = append(theirs, anywhere(port))
+			}
 		}
 	}
 	var errs []error
@@ -173,12 +175,18 @@ func portsFree(services []compose.Service, own ...compose.Service) error {
 		}
 		for _, port := range c.Ports {
 			protocol, address, _ := strings.Cut(port, "/")
-			if !slices.Contains(theirs, port) && taken(protocol, address) {
+			if !slices.Contains(theirs, anywhere(port)) && taken(protocol, address) {
 				errs = append(errs, fmt.Errorf("service %q: port %s of the machine is in use", s.Name, address))
 			}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// anywhere is a port without its address.
+func anywhere(port string) string {
+	protocol, address, _ := strings.Cut(port, "/")
+	return protocol + "/" + address[strings.LastIndexByte(address, ':')+1:]
 }
 
 func taken(protocol, address string) bool {

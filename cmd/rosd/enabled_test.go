@@ -259,7 +259,11 @@ func TestProjectKeepsItsName(t *testing.T) {
 
 	// One that is read where it lies is in the cache of the earlier version.
 	from := s.files.from
-	if err := writeResult(s.files.projects.cached(project.Request{Path: file, Dir: dir + "/a", Env: from.Env, Text: []byte(text), Name: "compose"}), project.Result{}); err != nil {
+	answer, err := s.files.projects.load(t.Context(), project.Request{Path: file, Dir: dir + "/a", Env: from.Env, Text: []byte(text), Name: "compose"})
+	if err == nil {
+		err = writeResult(filepath.Join(s.files.projects.cache, "earlier.json"), answer)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.include(t.Context(), file, []byte("true")); err != nil {
@@ -269,6 +273,75 @@ func TestProjectKeepsItsName(t *testing.T) {
 	s.files.reload(s.supervisor)
 	if c := s.told(t, "a"); c.Project != "compose" {
 		t.Errorf("where it lies the project is %q, want compose", c.Project)
+	}
+	s.must(t, "disable", file)
+	s.must(t, "enable", file)
+	if c := s.told(t, "a"); c.Project != "compose" {
+		t.Errorf("disabled and enabled the project is %q, want compose", c.Project)
+	}
+}
+
+// Whoever enables somebody else's file cannot give it another name.
+func TestFoldersOfAddressesMayBeNamedAlike(t *testing.T) {
+	s := withRegistry(t)
+	for _, name := range []string{"a", "b"} {
+		address := "http://x/" + name + "/main/docker-compose.yml"
+		s.site[address] = "services: {" + name + ": {image: 'test/busybox:1'}}"
+		s.must(t, "enable", address)
+	}
+	if a, b := s.told(t, "a").Project, s.told(t, "b").Project; a != "main" || !strings.HasPrefix(b, "main-") {
+		t.Errorf("the projects are %q and %q", a, b)
+	}
+}
+
+// What the operator has stopped stays so when a typo beside it is mended.
+func TestMendedIsNotStarted(t *testing.T) {
+	s := newStation(t)
+	file := filepath.Join(s.dir, "services", "mine.yml")
+	const sound = "services:\n  cache: {image: 'test/busybox:1', restart: always}\n  store: {image: 'test/busybox:1', restart: always}\n"
+	write(t, file, sound)
+	s.files.reload(s.supervisor)
+	for _, step := range []struct {
+		name string
+		verb supervise.Verb
+	}{{"cache", supervise.Up}, {"store", supervise.Up}, {"cache", supervise.Stop}} {
+		if _, err := s.supervisor.Do(t.Context(), step.name, step.verb, supervise.Options{Wait: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, file, strings.Replace(sound, "store: {", "store: {comand: x, ", 1))
+	s.files.reload(s.supervisor)
+	write(t, file, sound)
+	s.site["http://x/shop.yml"] = shop
+	s.must(t, "enable", "http://x/shop.yml")
+	for name, want := range map[string]bool{"cache": false, "store": true} {
+		if now, err := s.supervisor.Service(name); err != nil || now.Up() != want {
+			t.Errorf("%s is %s (%v)", name, now.State, err)
+		}
+	}
+}
+
+// A port may come to have an address: it is no other service's.
+func TestAddressOfAPortChanges(t *testing.T) {
+	l, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	with := func(port string) []compose.Service {
+		s, err := project.With(compose.Service{Name: "a", Scope: compose.ScopeUser}, project.Container{Ports: []string{port}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []compose.Service{s}
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	here, all := with(fmt.Sprintf("tcp/127.0.0.1:%d", port)), with(fmt.Sprintf("tcp/:%d", port))
+	if err := portsFree(here, all...); err != nil {
+		t.Error(err)
+	}
+	if err := portsFree(here); err == nil {
+		t.Error("a port that is in use is free")
 	}
 }
 

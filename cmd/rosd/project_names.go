@@ -1,6 +1,9 @@
 package main
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -34,25 +37,17 @@ func plainName(file string) string { return strings.TrimSuffix(path.Base(file), 
 
 // nameInPlace is the name of the project of a file that is read where it lies.
 // Volumes go by that name, so what it was at first stays. Earlier versions always
-// took the file's name; their answer is in the cache.
+// took the file's name; their answers are in the cache.
 func (p *projects) nameInPlace(from compose.Sources, req project.Request) string {
 	plain, name := plainName(req.Path), projectName(req.Path)
 	if name == plain || slices.Contains(from.Dirs, req.Dir) { // the files of one folder differ in their names
 		return plain
 	}
-	known := map[string]string{}
-	if text, err := os.ReadFile(p.names); err == nil {
-		if err := json.Unmarshal(text, &known); err != nil {
-			p.log.Warn("names of projects", "file", p.names, "error", err)
-		}
-	}
+	known := p.known()
 	if first := known[req.Path]; first != "" {
 		return first
 	}
-	req.Name = plain
-	if _, err := os.Stat(p.cached(req)); err == nil {
-		name = plain
-	}
+	name = cmp.Or(p.answered(req.Path), name)
 	known[req.Path] = name
 	text, err := json.Marshal(known)
 	if err == nil {
@@ -62,6 +57,34 @@ func (p *projects) nameInPlace(from compose.Sources, req project.Request) string
 		p.log.Warn("cannot keep the name of a project", "file", req.Path, "error", err)
 	}
 	return name
+}
+
+// known are the names that projects of files in place have had first.
+func (p *projects) known() map[string]string {
+	known := map[string]string{}
+	if text, err := os.ReadFile(p.names); err == nil {
+		if err := json.Unmarshal(text, &known); err != nil {
+			p.log.Warn("names of projects", "file", p.names, "error", err)
+		}
+	}
+	return known
+}
+
+// answered is the project in any answer about a file that is in the cache,
+// whatever stood in the file then; "": there is none.
+func (p *projects) answered(file string) string {
+	list, _ := filepath.Glob(filepath.Join(p.cache, "*.json")) // the pattern is right
+	for _, name := range list {
+		result, err := readResult(name)
+		if err != nil {
+			continue
+		}
+		services := slices.DeleteFunc(result.Services, func(s compose.Service) bool { return s.File != file })
+		if name := projectOf(services); name != "" {
+			return name
+		}
+	}
+	return ""
 }
 
 // projectOf is the name of the project that services of scope user are in; "":
@@ -76,12 +99,12 @@ func projectOf(services []compose.Service) string {
 }
 
 // projectHad is the name of the project that a key stands for already: as it was
-// enabled, or as its file is read where it lies.
+// enabled, or as its file is or was read where it lies.
 func (e *enabler) projectHad(key string) string {
 	if stored, err := readResult(e.store.Project(key)); err == nil {
 		return projectOf(stored.Services)
 	}
-	return projectOf(e.files.of(key))
+	return cmp.Or(projectOf(e.files.of(key)), e.files.projects.known()[key])
 }
 
 // projectFor is the name for the project of a file that has none itself.
@@ -93,11 +116,17 @@ func (e *enabler) projectFor(key string, file catalog.File) string {
 		return file.Name
 	}
 	where, _, _ := strings.Cut(file.Origin, "?")
-	if catalog.IsAddress(where) {
-		_, where, _ = strings.Cut(where, "://")
-		_, where, _ = strings.Cut(where, "/") // the host names no project
+	if !catalog.IsAddress(where) {
+		return projectName(where)
 	}
-	return projectName("/" + where)
+	_, where, _ = strings.Cut(where, "://")
+	_, where, _ = strings.Cut(where, "/") // the host names no project
+	name := projectName("/" + where)
+	if e.projectPlace(name, key) != "" { // whoever reads somebody else's file cannot give it a name
+		sum := sha256.Sum256([]byte(key))
+		name += "-" + hex.EncodeToString(sum[:4])
+	}
+	return name
 }
 
 // sole refuses the name of a project that another file has: they would share
@@ -110,16 +139,23 @@ func (e *enabler) sole(p *prepared) error {
 	if name == "" || name == e.projectHad(p.kept.Key) {
 		return nil
 	}
-	place := e.files.projectFile(name)
+	if place := e.projectPlace(name, p.kept.Key); place != "" {
+		return fmt.Errorf("there is a project %q already, from %s: give this one another name (\"name:\" in the file)", name, place)
+	}
+	return nil
+}
+
+// projectPlace is where a project is that a key has not; "": nowhere.
+func (e *enabler) projectPlace(name, key string) string {
+	if place := e.files.projectFile(name); place != "" {
+		return place
+	}
 	for _, kept := range e.store.All() {
-		if place == "" && kept.Key != p.kept.Key && e.projectHad(kept.Key) == name {
-			place = kept.Key
+		if kept.Key != key && e.projectHad(kept.Key) == name {
+			return kept.Key
 		}
 	}
-	if place == "" {
-		return nil
-	}
-	return fmt.Errorf("there is a project %q already, from %s: give this one another name (\"name:\" in the file)", name, place)
+	return ""
 }
 
 // of are the services of one file.

@@ -195,7 +195,7 @@ func keyOf(req project.Request) string {
 const storedResult = "project.json"
 
 // resultVersion changes when the same file comes to mean something else.
-const resultVersion = "1"
+const resultVersion = "2"
 
 func readResult(path string) (project.Result, error) {
 	var r project.Result

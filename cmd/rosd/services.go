@@ -30,15 +30,16 @@ type serviceFiles struct {
 
 	reloading sync.Mutex // one at a time
 
-	mu    sync.Mutex
-	from  compose.Sources
-	all   []compose.Service
-	last  plan.Plan
-	held  map[string]compose.Service // that a fault has lost, as they were before it
-	off   map[string]bool            // services that the config does not want; nil: no config yet
-	fresh []string                   // what has been started because of the last config
-	extra []string                   // files of consoles that are in use or about to be
-	anew  bool                       // consoles keep nothing of what is written to their files
+	mu      sync.Mutex
+	from    compose.Sources
+	all     []compose.Service
+	last    plan.Plan
+	held    map[string]compose.Service // that a fault has lost, as they were before it
+	resting map[string]bool            // which of them the operator had stopped before
+	off     map[string]bool            // services that the config does not want; nil: no config yet
+	fresh   []string                   // what has been started because of the last config
+	extra   []string                   // files of consoles that are in use or about to be
+	anew    bool                       // consoles keep nothing of what is written to their files
 
 	engine  engine.Engine // what the service docker is
 	renewed bool          // the engine was stopped, for another one
@@ -49,7 +50,7 @@ type serviceFiles struct {
 func newServiceFiles(builtIn, operators string, log *slog.Logger) *serviceFiles {
 	return &serviceFiles{
 		from: compose.Sources{Dirs: []string{builtIn, operators}, Env: withDomain(nil)},
-		log:  log, builtIn: builtIn, projects: newProjects(log), enabled: enabledFiles{catalog.Store{Dir: enabledDir}}, once: make(chan struct{}),
+		log:  log, builtIn: builtIn, projects: newProjects(log), enabled: enabledFiles{catalog.Store{Dir: enabledDir}}, once: make(chan struct{}), resting: map[string]bool{},
 	}
 }
 
@@ -95,7 +96,7 @@ func (f *serviceFiles) load(from compose.Sources, known bool) ([]compose.Service
 func (f *serviceFiles) reload(services *supervise.Supervisor) control.Plan {
 	f.reloading.Lock()
 	defer f.reloading.Unlock()
-	f.read(false)
+	f.readAgain(services)
 	services.Reload(f.definitions())
 	return f.plan()
 }
@@ -202,7 +203,7 @@ type servicesWork struct {
 func (w *servicesWork) reread(ctx context.Context) {
 	before, order, lost := w.files.hashes(), w.files.stopOrder(), w.files.lost()
 	w.files.reloading.Lock()
-	w.files.read(false)
+	w.files.readAgain(w.supervisor)
 	now := w.files.hashes()
 	for _, name := range order {
 		if _, still := now[name]; !still {
@@ -214,7 +215,7 @@ func (w *servicesWork) reread(ctx context.Context) {
 	still := w.files.lost()
 	for _, name := range slices.Sorted(maps.Keys(now)) {
 		old, was := before[name]
-		mended := slices.Contains(lost, name) && !slices.Contains(still, name)
+		mended := slices.Contains(lost, name) && !slices.Contains(still, name) && !w.files.rested(name)
 		switch {
 		case w.files.unwanted(name):
 		case !was, mended && !w.up(name): // its fault may have kept it from starting
@@ -310,6 +311,38 @@ func (f *serviceFiles) lost() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Sorted(maps.Keys(f.held))
+}
+
+// readAgain reads the files, and notes which of the services that have a fault
+// from now on were stopped before: the supervisor knows of those only that they
+// have failed.
+func (f *serviceFiles) readAgain(services *supervise.Supervisor) {
+	before := f.lost()
+	var stopped []string
+	for _, s := range services.Services() {
+		if s.State == supervise.Stopped && !slices.Contains(before, s.Name) {
+			stopped = append(stopped, s.Name)
+		}
+	}
+	f.read(false)
+	now := f.lost()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, name := range stopped {
+		if slices.Contains(now, name) {
+			f.resting[name] = true
+		}
+	}
+}
+
+// rested says, once, that a service without a fault now was stopped before it
+// had one.
+func (f *serviceFiles) rested(name string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	was := f.resting[name]
+	delete(f.resting, name)
+	return was
 }
 
 // hold finds the services that are not in a new plan because something is wrong
