@@ -402,12 +402,17 @@ func stateOptions(m *machine) statedisk.Options {
 	if m.slot != "iso" {
 		image = m.spec.device
 	}
+	trial := m.slot != "iso" && m.trial.open() // the live system need not have a state disk
+	autoformat := listValue(m.line, "rancher.state.autoformat")
+	if trial { // a release that does not find the state disk must not make another
+		autoformat = nil
+	}
 	return statedisk.Options{
 		Device:     device,
 		Image:      image,
-		Autoformat: listValue(m.line, "rancher.state.autoformat"),
+		Autoformat: autoformat,
 		Required:   m.line.Flag("rancher.state.required"),
-		Trial:      m.slot != "iso" && m.trial.open(), // the live system need not have a state disk
+		Trial:      trial,
 		Wait:       wait,
 		Target:     sysroot + "/state",
 		Run:        m.runInImage,

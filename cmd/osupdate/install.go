@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/rosteros/ros/internal/bootloader"
 	"github.com/rosteros/ros/internal/cmdline"
 	"github.com/rosteros/ros/internal/configstore"
 	"github.com/rosteros/ros/internal/fetch"
@@ -73,6 +74,10 @@ func (in installer) install(ctx context.Context, o osupdate.InstallOptions) (any
 	if keep {
 		kept, lost = in.machine.Args(ctx, target, in.run)
 	}
+	args, err := in.args(o, kept)
+	if err != nil {
+		return nil, err
+	}
 	seed, notes, err := in.seed(ctx, o)
 	if err == nil {
 		seed, err = below(stateDir(o, kept), seed)
@@ -112,7 +117,7 @@ func (in installer) install(ctx context.Context, o osupdate.InstallOptions) (any
 		return nil, err
 	}
 	job := install.Job{
-		Source: source, Boot: boot, Args: in.args(o, kept), Seed: seed, Mark: mark, IDs: install.RandomIDs(),
+		Source: source, Boot: boot, Args: args, Seed: seed, Mark: mark, IDs: install.RandomIDs(),
 		Run: in.run, Events: in.events, Log: in.log,
 	}
 	if err := in.write(ctx, job, target, keep); err != nil {
@@ -182,11 +187,9 @@ func stateDir(o osupdate.InstallOptions, kept string) string {
 // args are the kernel arguments of the machine that is to be: those that its
 // disk had; else its consoles are those of this machine, unless others are asked
 // for.
-func (in installer) args(o osupdate.InstallOptions, kept string) string {
+func (in installer) args(o osupdate.InstallOptions, kept string) (string, error) {
 	var words []string
-	if kept != "" {
-		words = append(words, kept)
-	} else if len(cmdline.Parse(o.Append).Values("console")) == 0 {
+	if kept == "" && len(cmdline.Parse(o.Append).Values("console")) == 0 {
 		for _, v := range in.kernel.Values("console") {
 			words = append(words, "console="+v)
 		}
@@ -198,5 +201,9 @@ func (in installer) args(o osupdate.InstallOptions, kept string) string {
 	if more := strings.TrimSpace(o.Append); more != "" {
 		words = append(words, more)
 	}
-	return strings.Join(words, " ")
+	all, err := bootloader.Append(kept, strings.Join(words, " "))
+	if err != nil {
+		return "", fmt.Errorf("cannot install: kernel arguments: %w", err)
+	}
+	return all, nil
 }

@@ -240,14 +240,14 @@ func TestInstallArgs(t *testing.T) {
 		"quiet console=ttyS1":                                                   {Append: "quiet console=ttyS1"},
 		"console=tty0 console=ttyS0,115200 rancher.state.directory=a/b panic=1": {StateDir: "/a/b/", Append: "panic=1"},
 	} {
-		if got := b.args(o, ""); got != want {
-			t.Errorf("args(%+v) = %q, want %q", o, got, want)
+		if got, err := b.args(o, ""); err != nil || got != want {
+			t.Errorf("args(%+v) = %q, %v, want %q", o, got, err, want)
 		}
 	}
-	const kept = "console=ttyS2 rancher.state.directory=x"
+	const kept = "console=ttyS2 rancher.state.directory=x -- more"
 	o := osupdate.InstallOptions{Append: "quiet"}
-	if got := b.args(o, kept); got != kept+" quiet" {
-		t.Errorf("the arguments of a disk that keeps its own are %q", got)
+	if got, err := b.args(o, kept); err != nil || got != "console=ttyS2 rancher.state.directory=x quiet -- more" {
+		t.Errorf("the arguments of a disk that keeps its own are %q, %v", got, err)
 	}
 	if dir := stateDir(o, kept); dir != "x" {
 		t.Errorf("its config would be put below %q", dir)

@@ -103,7 +103,11 @@ func (u upgrading) run(ctx context.Context) (osupdate.Upgraded, error) {
 // arm puts what is staged on trial, and --append's arguments with it: they are
 // no other release's before this one is committed.
 func (u upgrading) arm(res osupdate.Upgraded) (osupdate.Upgraded, error) {
-	res, err := u.Arm(res, u.options.Append)
+	words := u.options.Append
+	if boot, err := u.Loader.Boot(); err == nil && u.options.Automatic && boot.Trial == res.Slot {
+		words = boot.Args // an operator has armed the same release: it is started as he wants it
+	}
+	res, err := u.Arm(res, words)
 	if err != nil || !u.options.Kexec {
 		return res, err
 	}

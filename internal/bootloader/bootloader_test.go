@@ -62,6 +62,25 @@ func TestGRUBFull(t *testing.T) {
 	}
 }
 
+// TestGRUBOfBefore: the boot menu is that of the release which was installed. One
+// that does not know of a trial's arguments would start the trial without them.
+func TestGRUBOfBefore(t *testing.T) {
+	disk := newDisk(t)
+	disk["grub/grub.cfg"] = []byte("set timeout=3\n")
+	l := bootloader.GRUB{Files: bootloadertest.NewCutFiles(rand.New(rand.NewSource(1)), 1<<30, disk)}
+	if err := l.WriteSlot(slots.B, bootloadertest.First()); err != nil {
+		t.Fatal(err)
+	}
+	b := slots.Boot{Committed: slots.A, Trial: slots.B, Tries: 1, Args: "quiet"}
+	if err := l.SetBoot(b); err == nil || !strings.Contains(err.Error(), "the boot menu of this disk is older than") {
+		t.Errorf("SetBoot with arguments of a trial = %v", err)
+	}
+	b.Args = ""
+	if err := l.SetBoot(b); err != nil {
+		t.Errorf("SetBoot = %v", err)
+	}
+}
+
 // memoryMachine is the model.
 type memoryMachine struct {
 	*bootloader.Memory

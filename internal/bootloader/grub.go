@@ -1,6 +1,7 @@
 package bootloader
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -88,11 +89,26 @@ func (g GRUB) setBoot(b slots.Boot) error {
 	if err := admit(b, e.boot, g.whole); err != nil {
 		return err
 	}
+	if len(words) > 0 {
+		if err := g.knowsTrialArgs(); err != nil {
+			return err
+		}
+	}
 	next, err := g.follow(e, b)
 	if err != nil {
 		return err
 	}
 	return g.setEnv(next)
+}
+
+// knowsTrialArgs is an error if the boot menu would start a trial without its
+// arguments: it is that of the release that was installed, and stays.
+func (g GRUB) knowsTrialArgs() error {
+	menu, err := read(g.Files, cfgFile)
+	if err == nil && !bytes.Contains(menu, []byte("trial_args")) {
+		err = errors.New(`the boot menu of this disk is older than arguments that are on trial with a release: upgrade without, then add them ("ros config syslinux")`)
+	}
+	return err
 }
 
 // follow is the block of b, when e is what the disk has. Arguments of a trial
