@@ -145,9 +145,13 @@ for i in "${!disks[@]}"; do
 	qcow2) args+=(-blockdev "driver=qcow2,cache.no-flush=on,discard=unmap,$node") ;;
 	raw) args+=(-blockdev "driver=raw,read-only=on,$node") ;;
 	esac
+	# UEFI keeps what it started last; without a place in the order a disk that was
+	# empty then is not started when the CD is gone.
+	next=",bootindex=$((i + 1))"
 	case $metal:${formats[i]} in
-	no:*) args+=(-device "virtio-blk-pci,drive=disk$i") ;;
-	yes:qcow2) args+=(-device "nvme,drive=disk$i,serial=disk$i") ;;
+	no:qcow2) args+=(-device "virtio-blk-pci,drive=disk$i$next") ;;
+	no:raw) args+=(-device "virtio-blk-pci,drive=disk$i") ;;
+	yes:qcow2) args+=(-device "nvme,drive=disk$i,serial=disk$i$next") ;;
 	yes:raw) args+=(-device "usb-storage,bus=usb.0,drive=disk$i") ;;
 	esac
 done

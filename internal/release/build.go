@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -205,7 +206,7 @@ type layout struct {
 
 func (l *layout) artifact(a *Artifact) (ocispec.Descriptor, error) {
 	for d, file := range a.files {
-		if err := link(file, l.path(d)); err != nil {
+		if err := copyFile(file, l.path(d)); err != nil {
 			return ocispec.Descriptor{}, err
 		}
 	}
@@ -291,16 +292,17 @@ func (l *layout) blob(mediaType string, content []byte) (ocispec.Descriptor, err
 	return d, os.WriteFile(l.path(d.Digest), content, 0o644)
 }
 
-// link gives a file a second name, or copies it onto another file system.
-func link(from, to string) error {
-	if err := os.Link(from, to); err == nil || errors.Is(err, os.ErrExist) {
-		return nil
-	}
+// copyFile copies. A second name would do, if the next build did not write over
+// what has the first one.
+func copyFile(from, to string) error {
 	r, err := os.Open(from)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
+	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	w, err := os.Create(to)
 	if err != nil {
 		return err
