@@ -198,10 +198,7 @@ func TestUpgradeFetchesLittle(t *testing.T) {
 		changed := bytes.Clone(old)
 		copy(changed[900*releasetest.Block:], releasetest.Content(8, 30))
 		dir := releasetest.Layout(t, releasetest.Spec{Version: "v2.0.0", Arch: "amd64", Data: changed, Packed: packed, Key: key})
-		var sent atomic.Int64
-		files := http.FileServer(http.Dir(dir))
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { files.ServeHTTP(counting{w, &sent}, r) }))
-		defer server.Close()
+		server, sent := releasetest.Server(t, dir)
 		r, err := release.Open(ctx, server.URL, release.Options{Arch: "amd64", Keys: []signature.PublicKey{public}})
 		if err != nil {
 			t.Fatal(err)
@@ -216,17 +213,6 @@ func TestUpgradeFetchesLittle(t *testing.T) {
 				packed, n, sent.Load(), r.Manifest.Parts[release.Image].Size)
 		}
 	}
-}
-
-type counting struct {
-	http.ResponseWriter
-	n *atomic.Int64
-}
-
-func (c counting) Write(p []byte) (int, error) {
-	n, err := c.ResponseWriter.Write(p)
-	c.n.Add(int64(n))
-	return n, err
 }
 
 // TestPartGoesOn is about a download that is cut off and goes on in another

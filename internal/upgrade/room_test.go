@@ -2,12 +2,9 @@ package upgrade_test
 
 import (
 	"errors"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -114,10 +111,7 @@ func (r *rig) checkSlot(t *testing.T, s slots.Slot, want *release.Release) {
 func TestTransferred(t *testing.T) {
 	r := newRig(t)
 	layout := releasetest.Layout(t, releasetest.Spec{Version: "v2.0.0", Arch: "amd64", Data: data("v2.0.0"), Packed: true, Key: &r.key})
-	var sent atomic.Int64
-	files := http.FileServer(http.Dir(layout))
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { files.ServeHTTP(counting{w, &sent}, r) }))
-	defer server.Close()
+	server, sent := releasetest.Server(t, layout)
 	v2, err := release.Open(t.Context(), server.URL, release.Options{Arch: "amd64", Cache: r.Scratch, Keys: []signature.PublicKey{r.key.Public("test")}})
 	if err != nil {
 		t.Fatal(err)
@@ -138,17 +132,6 @@ func TestTransferred(t *testing.T) {
 	if res.Size != size {
 		t.Errorf("Size = %d, want that of all parts, %d", res.Size, size)
 	}
-}
-
-type counting struct {
-	http.ResponseWriter
-	n *atomic.Int64
-}
-
-func (c counting) Write(p []byte) (int, error) {
-	n, err := c.ResponseWriter.Write(p)
-	c.n.Add(int64(n))
-	return n, err
 }
 
 // TestLeftovers: what a power cut left in the download folder goes with the next

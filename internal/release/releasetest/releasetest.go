@@ -8,8 +8,11 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -145,6 +148,27 @@ func Layout(t testing.TB, specs ...Spec) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// Server gives out a folder, and counts the bytes that it sends.
+func Server(t testing.TB, dir string) (server *httptest.Server, sent *atomic.Int64) {
+	t.Helper()
+	sent = new(atomic.Int64)
+	files := http.FileServer(http.Dir(dir))
+	server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { files.ServeHTTP(counting{w, sent}, r) }))
+	t.Cleanup(server.Close)
+	return server, sent
+}
+
+type counting struct {
+	http.ResponseWriter
+	n *atomic.Int64
+}
+
+func (c counting) Write(p []byte) (int, error) {
+	n, err := c.ResponseWriter.Write(p)
+	c.n.Add(int64(n))
+	return n, err
 }
 
 func write(t testing.TB, to string, content []byte) string {

@@ -133,13 +133,27 @@ func (c *Client) Run(ctx context.Context, command string, stdin io.Reader) (Resu
 	return result, nil
 }
 
+// session is one that a test speaks with.
+func (c *Client) session() (session *ssh.Session, in io.Writer, out io.Reader, err error) {
+	if session, err = c.conn.NewSession(); err != nil {
+		return nil, nil, nil, err
+	}
+	in, inErr := session.StdinPipe()
+	out, outErr := session.StdoutPipe()
+	if err := errors.Join(inErr, outErr); err != nil {
+		session.Close()
+		return nil, nil, nil, err
+	}
+	return session, in, out, nil
+}
+
 // Typed is what somebody types on a terminal once it shows After.
 type Typed struct{ After, Text string }
 
 // Terminal opens a login shell on a terminal of 33 lines and 99 columns, types,
 // and returns all that was shown when the shell has ended.
 func (c *Client) Terminal(ctx context.Context, dialog []Typed) (string, error) {
-	session, err := c.conn.NewSession()
+	session, in, out, err := c.session()
 	if err != nil {
 		return "", err
 	}
@@ -147,14 +161,6 @@ func (c *Client) Terminal(ctx context.Context, dialog []Typed) (string, error) {
 	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
 	defer stop()
 	if err := session.RequestPty("vt220", 33, 99, ssh.TerminalModes{}); err != nil {
-		return "", err
-	}
-	in, err := session.StdinPipe()
-	if err != nil {
-		return "", err
-	}
-	out, err := session.StdoutPipe()
-	if err != nil {
 		return "", err
 	}
 	if err := session.Shell(); err != nil {
@@ -184,19 +190,11 @@ func (c *Client) Terminal(ctx context.Context, dialog []Typed) (string, error) {
 // SFTPHome asks the machine's sftp which folder "." is
 // (draft-ietf-secsh-filexfer-02, sections 4 and 6.11).
 func (c *Client) SFTPHome() (string, error) {
-	session, err := c.conn.NewSession()
+	session, in, out, err := c.session()
 	if err != nil {
 		return "", err
 	}
 	defer session.Close()
-	in, err := session.StdinPipe()
-	if err != nil {
-		return "", err
-	}
-	out, err := session.StdoutPipe()
-	if err != nil {
-		return "", err
-	}
 	if err := session.RequestSubsystem("sftp"); err != nil {
 		return "", err
 	}
