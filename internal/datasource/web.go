@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/net/http/httpproxy"
+	"github.com/rosteros/ros/internal/fetch"
 )
 
 // Web fetches what a person has named by its address. It may be behind a proxy;
@@ -24,12 +24,10 @@ type Web struct {
 
 // client is patient: what a person names may be far away.
 func (w Web) client() *http.Client {
-	proxies := httpproxy.Config{HTTPProxy: w.HTTPProxy, HTTPSProxy: w.HTTPSProxy, NoProxy: w.NoProxy}
-	proxy := proxies.ProxyFunc()
 	return &http.Client{
 		Timeout: 60 * time.Second,
 		Transport: &http.Transport{
-			Proxy:                 func(r *http.Request) (*url.URL, error) { return proxy(r.URL) },
+			Proxy:                 fetch.Proxies(w.HTTPProxy, w.HTTPSProxy, w.NoProxy),
 			DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 			TLSHandshakeTimeout:   10 * time.Second,
 			ResponseHeaderTimeout: 20 * time.Second,

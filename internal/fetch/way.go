@@ -64,7 +64,13 @@ func (w Way) proxy() func(*http.Request) (*url.URL, error) {
 	if w.HTTPProxy == "" && w.HTTPSProxy == "" {
 		return http.ProxyFromEnvironment
 	}
-	find := (&httpproxy.Config{HTTPProxy: w.HTTPProxy, HTTPSProxy: w.HTTPSProxy, NoProxy: w.NoProxy}).ProxyFunc()
+	return Proxies(w.HTTPProxy, w.HTTPSProxy, w.NoProxy)
+}
+
+// Proxies finds the proxy of a request as a transport asks for it, by the config
+// alone: where that names none there is none, whatever the environment says.
+func Proxies(forHTTP, forHTTPS, without string) func(*http.Request) (*url.URL, error) {
+	find := (&httpproxy.Config{HTTPProxy: forHTTP, HTTPSProxy: forHTTPS, NoProxy: without}).ProxyFunc()
 	return func(r *http.Request) (*url.URL, error) { return find(r.URL) }
 }
 

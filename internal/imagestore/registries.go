@@ -14,7 +14,6 @@ import (
 
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
-	"golang.org/x/net/http/httpproxy"
 
 	web "github.com/rosteros/ros/internal/fetch"
 )
@@ -47,7 +46,9 @@ const (
 
 // resolver finds images in registries.
 func (r Registries) resolver() (remotes.Resolver, error) {
-	roots, err := r.roots()
+	// Read for every pull, because the config may have changed them: Go reads the
+	// machine's own once.
+	roots, err := web.Roots(r.Certificates)
 	if err != nil {
 		return nil, err
 	}
@@ -116,9 +117,8 @@ func (l Login) credentials() (user, secret string, err error) {
 }
 
 func (r Registries) client(host string, roots *x509.CertPool) *http.Client {
-	proxies := (&httpproxy.Config{HTTPProxy: r.HTTPProxy, HTTPSProxy: r.HTTPSProxy, NoProxy: r.NoProxy}).ProxyFunc()
 	transport := &http.Transport{
-		Proxy:                 func(q *http.Request) (*url.URL, error) { return proxies(q.URL) },
+		Proxy:                 web.Proxies(r.HTTPProxy, r.HTTPSProxy, r.NoProxy),
 		DialContext:           (&net.Dialer{Timeout: connectTimeout, KeepAlive: connectTimeout}).DialContext,
 		TLSHandshakeTimeout:   connectTimeout,
 		ResponseHeaderTimeout: answerTimeout,
@@ -151,12 +151,6 @@ func (r Registries) IsInsecure(host string) bool {
 		network, err := netip.ParsePrefix(s)
 		return err == nil && network.Contains(ip)
 	})
-}
-
-// roots are read for every pull, because the config may have changed them: Go
-// reads the machine's own once.
-func (r Registries) roots() (*x509.CertPool, error) {
-	return web.Roots(r.Certificates)
 }
 
 // Way is how other servers are reached. The registries that need no TLS are
