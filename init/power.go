@@ -131,11 +131,7 @@ func (m *machine) carryOut(o order) {
 
 const kexecLoaded = "/sys/kernel/kexec_loaded"
 
-// reboot is reboot(2) for an operation; it returns only an error.
-func reboot(op string) error {
-	return unix.Reboot(rebootCommand(op, kexecLoaded))
-}
-
+// rebootCommand is what reboot(2) is asked for.
 func rebootCommand(op, loaded string) int {
 	switch op {
 	case initctl.OpPoweroff:

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/rosteros/ros/internal/blockdev"
 	"github.com/rosteros/ros/internal/bootnote"
 	"github.com/rosteros/ros/internal/initctl"
@@ -180,7 +182,7 @@ func (m *machine) resetLater() {
 	if m.sleep(readTime + timeout + downTime) {
 		m.out.say(warning, "FAIL the reboot is stuck, resetting")
 		m.out.flush(time.Second)
-		_ = reboot(initctl.OpReboot)
+		_ = unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
 	}
 }
 

@@ -102,23 +102,45 @@ func (m *machine) left(r slots.Record, before, after slots.Boot) slots.Record {
 // rearm gives back the try of a trial that an operator ends by a restart. PID 1
 // calls it on the way down.
 func (m *machine) rearm(ctx context.Context) (res osupdate.Changed, err error) {
+	res, err = m.change(ctx, "no try of a trial to give back", func(b slots.Boot) slots.Boot { return b.GiveBack(m.running) })
+	if err != nil {
+		return res, fmt.Errorf("cannot give the try back: %w", err)
+	}
+	return res, nil
+}
+
+// disarm takes back a trial that was armed and waits for its first start. The
+// release stays staged.
+func (m *machine) disarm(ctx context.Context) (res osupdate.Changed, err error) {
+	res, err = m.change(ctx, "no trial waits for its start", func(b slots.Boot) slots.Boot {
+		if b.Tries > 0 && b.Trial != m.running.Slot {
+			return b.Disarm()
+		}
+		return b
+	})
+	if err != nil {
+		return res, fmt.Errorf("cannot take the trial back: %w", err)
+	}
+	return res, nil
+}
+
+// change keeps what follows from what starts next. nothing says why there was
+// nothing to do, if there was not.
+func (m *machine) change(ctx context.Context, nothing string, follow func(slots.Boot) slots.Boot) (res osupdate.Changed, err error) {
 	err = m.with(ctx, func(l bootloader.Loader) error {
 		before, err := l.Boot()
 		if err != nil {
 			return err
 		}
-		after := before.GiveBack(m.running)
+		after := follow(before)
 		if after == before {
-			res.Nothing = "no try of a trial to give back"
+			res.Nothing = nothing
 		} else if err := l.SetBoot(after); err != nil {
 			return err
 		}
 		return m.describe(l, after, &res)
 	})
-	if err != nil {
-		return res, fmt.Errorf("cannot give the try back: %w", err)
-	}
-	return res, nil
+	return res, err
 }
 
 // describe says what starts next.

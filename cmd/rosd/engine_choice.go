@@ -160,6 +160,16 @@ func (c *engineChoice) halted(yes bool) error {
 	return c.remember(func(b *engineBoot) { b.Halted = yes })
 }
 
+// stop stops the engine that runs for another one.
+func (c *engineChoice) stop(ctx context.Context, name string, halt func(context.Context) error) {
+	if err := c.halted(true); err != nil {
+		c.log.Warn("a rosd that ends now leaves no engine", "error", err)
+	}
+	if err := halt(ctx); err != nil {
+		c.log.Warn("the engine did not stop in order", "engine", name, "error", err)
+	}
+}
+
 func (c *engineChoice) isHalted() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -193,12 +203,7 @@ func (c *engineChoice) applier(files *serviceFiles, halt func(context.Context) e
 		was, now, first := c.update(cfg)
 		var o apply.Outcome
 		if !first && !now.same(was) {
-			if err := c.halted(true); err != nil {
-				c.log.Warn("a rosd that ends now leaves no engine", "error", err)
-			}
-			if err := halt(ctx); err != nil {
-				c.log.Warn("the engine did not stop in order", "engine", was.Name, "error", err)
-			}
+			c.stop(ctx, was.Name, halt)
 			o.Did = append(o.Did, fmt.Sprintf("changed the engine from %s to %s", was.Name, now.Name))
 		}
 		files.setEngine(now.Engine, !first && !now.same(was))

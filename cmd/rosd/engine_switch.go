@@ -43,12 +43,7 @@ func (e *engines) change(ctx context.Context, ask control.EngineAsk, say sayer) 
 	// Whoever asked may go away; the machine must not stay in between.
 	ctx = context.WithoutCancel(ctx)
 	text(say, "stopping %s", before.Name)
-	if err := e.choice.halted(true); err != nil {
-		e.log.Warn("a rosd that ends now leaves no engine", "error", err)
-	}
-	if err := e.halt.halt(ctx); err != nil {
-		e.log.Warn("the engine did not stop in order", "engine", before.Name, "error", err)
-	}
+	e.choice.stop(ctx, before.Name, e.halt.halt)
 	text(say, "starting %s", next.Name)
 	if err = e.choice.hold("", ""); err == nil {
 		err = e.set(ctx, next.Name)

@@ -201,9 +201,9 @@ type servicesWork struct {
 
 // reread reads the files and makes what runs what they say now.
 func (w *servicesWork) reread(ctx context.Context) {
-	before, order, lost := w.files.hashes(), w.files.stopOrder(), w.files.lost()
+	before, order := w.files.hashes(), w.files.stopOrder()
 	w.files.reloading.Lock()
-	w.files.readAgain(w.supervisor)
+	mended := w.files.readAgain(w.supervisor)
 	now := w.files.hashes()
 	for _, name := range order {
 		if _, still := now[name]; !still {
@@ -212,13 +212,11 @@ func (w *servicesWork) reread(ctx context.Context) {
 	}
 	w.supervisor.Reload(w.files.definitions())
 	w.files.reloading.Unlock()
-	still := w.files.lost()
 	for _, name := range slices.Sorted(maps.Keys(now)) {
 		old, was := before[name]
-		mended := slices.Contains(lost, name) && !slices.Contains(still, name) && !w.files.rested(name)
 		switch {
 		case w.files.unwanted(name):
-		case !was, mended && !w.up(name): // its fault may have kept it from starting
+		case !was, slices.Contains(mended, name) && !w.up(name): // its fault may have kept it from starting
 			w.start(ctx, name)
 		case old != now[name]:
 			w.recreate(ctx, name)
@@ -313,10 +311,10 @@ func (f *serviceFiles) lost() []string {
 	return slices.Sorted(maps.Keys(f.held))
 }
 
-// readAgain reads the files, and notes which of the services that have a fault
-// from now on were stopped before: the supervisor knows of those only that they
-// have failed.
-func (f *serviceFiles) readAgain(services *supervise.Supervisor) {
+// readAgain reads the files and names the services that had a fault and have none
+// now. Those that the operator had stopped before are not among them, which has
+// to be noted here: the supervisor knows only that they have failed.
+func (f *serviceFiles) readAgain(services *supervise.Supervisor) (mended []string) {
 	before := f.lost()
 	var stopped []string
 	for _, s := range services.Services() {
@@ -325,24 +323,23 @@ func (f *serviceFiles) readAgain(services *supervise.Supervisor) {
 		}
 	}
 	f.read(false)
-	now := f.lost()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, name := range stopped {
-		if slices.Contains(now, name) {
+		if _, lost := f.held[name]; lost {
 			f.resting[name] = true
 		}
 	}
-}
-
-// rested says, once, that a service without a fault now was stopped before it
-// had one.
-func (f *serviceFiles) rested(name string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	was := f.resting[name]
-	delete(f.resting, name)
-	return was
+	for _, name := range before {
+		if _, lost := f.held[name]; lost {
+			continue
+		}
+		if !f.resting[name] {
+			mended = append(mended, name)
+		}
+		delete(f.resting, name)
+	}
+	return mended
 }
 
 // hold finds the services that are not in a new plan because something is wrong

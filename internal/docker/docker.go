@@ -205,12 +205,12 @@ func (r *Runtime) named(ctx context.Context, svc compose.Service, want project.C
 	if want.Pin != "" {
 		return ""
 	}
-	id, err := r.imageID(ctx, svc.Image)
+	now, err := r.inspectImage(ctx, svc.Image)
 	if err != nil {
 		return "" // the container that is there will do; without one it is said then
 	}
-	r.know(svc.Image, id)
-	return id
+	r.know(svc.Image, now.ID)
+	return now.ID
 }
 
 // is says whether a container is what would be made anew.

@@ -31,11 +31,8 @@ type Login struct {
 // Image is an image of the engine by its content; IsNotFound says that there is
 // none of that name.
 func (c *Client) Image(ctx context.Context, name string) (pin string, err error) {
-	var image struct {
-		ID          string `json:"Id"`
-		RepoDigests []string
-	}
-	if err := c.call(ctx, "GET", "/images/"+url.PathEscape(name)+"/json", nil, &image); err != nil {
+	image, err := c.inspectImage(ctx, name)
+	if err != nil {
 		return "", err
 	}
 	repository, _, _ := strings.Cut(name, "@")
@@ -58,13 +55,15 @@ func same(a, b string) bool {
 	return err1 == nil && err2 == nil && one.Name() == other.Name()
 }
 
-// imageID is an image of the engine as the engine calls it.
-func (c *Client) imageID(ctx context.Context, name string) (string, error) {
-	var image struct {
-		ID string `json:"Id"`
-	}
-	err := c.call(ctx, "GET", "/images/"+url.PathEscape(name)+"/json", nil, &image)
-	return image.ID, err
+// image is what the engine says about one.
+type image struct {
+	ID          string `json:"Id"`
+	RepoDigests []string
+}
+
+func (c *Client) inspectImage(ctx context.Context, name string) (i image, err error) {
+	err = c.call(ctx, "GET", "/images/"+url.PathEscape(name)+"/json", nil, &i)
+	return i, err
 }
 
 // Pull is that of Client. Containers that were made of the image by its name have
@@ -74,11 +73,11 @@ func (r *Runtime) Pull(ctx context.Context, name, platform string, login Login, 
 	if err != nil {
 		return "", err
 	}
-	id, err := r.imageID(ctx, name)
+	now, err := r.inspectImage(ctx, name)
 	if err != nil {
 		return "", err
 	}
-	r.know(name, id)
+	r.know(name, now.ID)
 	return pin, nil
 }
 
