@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -131,7 +132,11 @@ func (u *upgrades) try(ctx context.Context, cfg config.Upgrade, window maintenan
 		return errAnew
 	}
 	u.log.Info("restarting to try a release", "version", armed.Version)
-	return u.reboot(ctx)
+	if err := u.reboot(ctx); err != nil {
+		u.disarm(ctx)
+		return fmt.Errorf("the machine does not restart to try %s, which stays staged: %w", armed.Version, err)
+	}
+	return nil
 }
 
 // disarm takes back a trial that must not come about by the next restart, which
@@ -186,6 +191,9 @@ func (u *upgrades) paused() bool {
 	}
 	return u.now().Before(until)
 }
+
+// zoneFile has the rules of the machine's time zone.
+const zoneFile = "/etc/localtime"
 
 // machineZone is the time zone that the machine has now, which is in a file as
 // localtime(5) has it; without one that can be read it is UTC. Go's own

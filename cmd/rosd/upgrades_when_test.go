@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -26,6 +27,7 @@ type fleet struct {
 	zone    *time.Location
 	paused  string // the file
 
+	stuck     error     // why PID 1 does not restart the machine
 	restarted time.Time // by the clock of the machine; zero: never
 }
 
@@ -72,8 +74,14 @@ func (f *fleet) run(t *testing.T, hours int) {
 			defer f.mu.Unlock()
 			return f.cfg
 		},
-		worker:   &f.worker,
-		reboot:   func(context.Context) error { f.restarted = f.now(); cancel(); return nil },
+		worker: &f.worker,
+		reboot: func(context.Context) error {
+			if f.stuck == nil {
+				f.restarted = f.now()
+				cancel()
+			}
+			return f.stuck
+		},
 		pausedAt: f.paused, machineID: f.machine, log: slog.New(slog.DiscardHandler),
 		now: f.now,
 		zone: func() *time.Location {
@@ -122,6 +130,16 @@ func TestOperatorDuringADownload(t *testing.T) {
 			f.check(t, "never", tt.asked...)
 		})
 	}
+}
+
+// TestNoRestart: a trial that no restart begins would begin with anybody's, at
+// any hour.
+func TestNoRestart(t *testing.T) {
+	f := newFleet(t)
+	f.stuck = errors.New("PID 1 does not answer")
+	f.cfg.IntervalSeconds = 24 * 3600
+	synctest.Test(t, func(t *testing.T) { f.run(t, 6) })
+	f.check(t, "never", "check", "stage", "arm", "disarm")
 }
 
 // TestChangedMindIsObeyed: another window counts at once, not when the list is
