@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/rosteros/ros/internal/atomicfile"
 	"github.com/rosteros/ros/internal/slots"
@@ -18,8 +19,8 @@ const (
 )
 
 // notice is what somebody who logs in should know about the OS, "" if it is as
-// it should be.
-func notice(running slots.Running, record slots.Record, version string, trusted bool) string {
+// it should be. Times are in zone.
+func notice(running slots.Running, record slots.Record, version string, trusted bool, zone *time.Location) string {
 	text := ""
 	switch {
 	case running.Trial:
@@ -31,7 +32,7 @@ func notice(running slots.Running, record slots.Record, version string, trusted 
 			instead = "It runs until the next restart."
 		}
 		text = fmt.Sprintf("%s was given up at %s: %s.\n%s \"ros os status\" says more.\n",
-			f.Version, f.At.Local().Format("2006-01-02 15:04"), f.Reason, instead)
+			f.Version, f.At.In(zone).Format("2006-01-02 15:04 MST"), f.Reason, instead)
 	case running.Failed != "": // and the reason is not written down yet
 		text = fmt.Sprintf("The release in slot %s was given up. %s runs instead. \"ros os status\" says why.\n", running.Failed, version)
 	}
@@ -50,7 +51,7 @@ func writeNotice(running slots.Running, version string, log *slog.Logger) {
 	keys, _ := filepath.Glob(trustedKeys)
 	err := os.MkdirAll(filepath.Dir(noticeFile), 0o755)
 	if err == nil {
-		err = atomicfile.WriteFile(noticeFile, []byte(notice(running, record, version, len(keys) > 0)), 0o644)
+		err = atomicfile.WriteFile(noticeFile, []byte(notice(running, record, version, len(keys) > 0, machineZone(zoneFile))), 0o644)
 	}
 	if err != nil {
 		log.Warn("logins are shown no notice", "error", err)

@@ -249,7 +249,7 @@ func newUpgrades(configs *configurator, log *slog.Logger) *upgrades {
 		pausedAt:  osupdate.PauseFile,
 		machineID: readLine("/etc/machine-id"),
 		now:       time.Now,
-		zone:      func() *time.Location { return machineZone("/etc/localtime") },
+		zone:      func() *time.Location { return machineZone(zoneFile) },
 		log:       log,
 	}
 }
