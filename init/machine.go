@@ -53,10 +53,11 @@ type machine struct {
 	containerd *child
 	rosd       *child
 
-	mu       sync.Mutex
-	shells   context.CancelFunc // not nil: rescue shells are open
-	maybe    bool               // the rescue ends when containerd and rosd come up after all
-	watchdog *watchdog
+	mu          sync.Mutex
+	shells      context.CancelFunc // not nil: rescue shells are open
+	maybe       bool               // the rescue ends when containerd and rosd come up after all
+	watchdog    *watchdog
+	watchdogOff bool // PID 1 has let go of it, or of one that comes late
 }
 
 // shutdownTimeout is how long an orderly shutdown may take until the

@@ -182,6 +182,7 @@ func (m *machine) resetLater() {
 	if m.sleep(readTime + timeout + downTime) {
 		m.out.say(warning, "FAIL the reboot is stuck, resetting")
 		m.out.flush(time.Second)
+		m.letGoOfWatchdog(unix.LINUX_REBOOT_CMD_RESTART)
 		_ = unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
 	}
 }

@@ -50,15 +50,26 @@ func openWatchdog(m *machine) (string, error) {
 }
 
 func (m *machine) armWatchdog(f *os.File) (string, error) {
+	dog := &watchdog{f}
+	if !m.keepWatchdog(dog) {
+		dog.close() // opening has armed it
+		return "", errNothingToDo
+	}
 	// Some devices have one timeout only, and say so with an error: then the
 	// interval of feeding must do.
 	_ = unix.IoctlSetPointerInt(int(f.Fd()), unix.WDIOC_SETTIMEOUT, watchdogSeconds)
-	dog := &watchdog{f}
-	m.mu.Lock()
-	m.watchdog = dog
-	m.mu.Unlock()
 	m.feedWatchdog()
 	return dog.String(), nil
+}
+
+// keepWatchdog is false when PID 1 has let go of watchdogs.
+func (m *machine) keepWatchdog(dog *watchdog) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.watchdogOff {
+		m.watchdog = dog
+	}
+	return !m.watchdogOff
 }
 
 // String says which it is and after how long it bites.
@@ -105,14 +116,18 @@ func (m *machine) feedWatchdog() {
 	}
 }
 
-// closeWatchdog disarms the watchdog: without the V it would take the closing
-// for the death of PID 1.
+// close disarms the watchdog: without the V it would take the closing for the
+// death of PID 1.
+func (w *watchdog) close() {
+	_, _ = w.f.Write([]byte{'V'})
+	_ = w.f.Close()
+}
+
 func (m *machine) closeWatchdog() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.watchdog != nil {
-		_, _ = m.watchdog.f.Write([]byte{'V'})
-		_ = m.watchdog.f.Close()
+		m.watchdog.close()
 		m.watchdog = nil
 	}
 }
@@ -122,7 +137,13 @@ func (m *machine) closeWatchdog() {
 // before its PID 1 takes over. The hardware goes on watching only if the kernel
 // was told not to stop it on the way (watchdog.stop_on_reboot=0); the kernel's
 // own ends with the kernel.
+//
+// A watchdog that comes to light after this stays off: nobody would feed it
+// where the machine is going.
 func (m *machine) letGoOfWatchdog(command int) {
+	m.mu.Lock()
+	m.watchdogOff = true
+	m.mu.Unlock()
 	if command != unix.LINUX_REBOOT_CMD_KEXEC {
 		m.closeWatchdog()
 		return

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -76,7 +77,6 @@ func TestWatchdogAtTheEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		m, _ := testMachine(t)
-		m.letGoOfWatchdog(command) // there is none: nothing to do
 		if _, err := m.armWatchdog(f); err != nil {
 			t.Fatal(err)
 		}
@@ -86,6 +86,27 @@ func TestWatchdogAtTheEnd(t *testing.T) {
 			t.Errorf("before reboot(%#x) the device was told %q, %v, want %q", command, text, err, want)
 		}
 		m.closeWatchdog()
+	}
+}
+
+// A driver that is loaded when the machine goes down brings a watchdog that
+// nobody would feed.
+func TestWatchdogThatComesLate(t *testing.T) {
+	for _, command := range []int{unix.LINUX_REBOOT_CMD_RESTART, unix.LINUX_REBOOT_CMD_POWER_OFF, unix.LINUX_REBOOT_CMD_KEXEC} {
+		path := filepath.Join(t.TempDir(), "watchdog")
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, _ := testMachine(t)
+		m.letGoOfWatchdog(command)
+		if _, err := m.armWatchdog(f); !errors.Is(err, errNothingToDo) {
+			t.Errorf("after reboot(%#x): armWatchdog = %v", command, err)
+		}
+		m.feedWatchdog()
+		if text, err := os.ReadFile(path); string(text) != "V" || err != nil {
+			t.Errorf("after reboot(%#x) the device was told %q, %v, want V", command, text, err)
+		}
 	}
 }
 
