@@ -145,7 +145,7 @@ func TestKexec(t *testing.T) {
 	}
 	tests := map[string]func(*testing.T, *bench){
 		"loaded": func(t *testing.T, b *bench) {
-			if diff := cmp.Diff([]string{"loglevel=4 panic=10 ros.roothash=v2 ros.trial=0 quiet"}, b.loaded); diff != "" {
+			if diff := cmp.Diff([]string{"loglevel=4 panic=10 ros.image=PARTUUID=v2:1 ros.roothash=v2 ros.trial=0 quiet"}, b.loaded); diff != "" {
 				t.Errorf("command line (-want +got):\n%s", diff)
 			}
 			want(t, b, armed)

@@ -57,8 +57,12 @@ func (m *machine) rollback(ctx context.Context) (res osupdate.Changed, err error
 		if err != nil {
 			return err
 		}
-		if _, err := l.ReadSlot(after.Committed); err != nil {
+		e, err := l.ReadSlot(after.Committed)
+		if err != nil {
 			return err
+		}
+		if err := m.imageOf(e); err != nil {
+			return fmt.Errorf("slot %s cannot be started: %w", after.Committed, err)
 		}
 		if err := l.SetBoot(after); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/rosteros/ros/internal/blockdev"
 	"github.com/rosteros/ros/internal/bootloader"
 	"github.com/rosteros/ros/internal/bootnote"
+	"github.com/rosteros/ros/internal/cmdline"
 	"github.com/rosteros/ros/internal/initctl"
 	"github.com/rosteros/ros/internal/release"
 	"github.com/rosteros/ros/internal/slots"
@@ -28,6 +30,8 @@ type machine struct {
 	open    func(context.Context) (bootloader.Loader, func() error, error) // the boot loader, and what closes it
 	look    func(context.Context) (bootloader.Loader, func() error, error) // the same, for reading only
 	note    func() (bootnote.Note, error)                                  // what the last trial boot wrote
+	find    func(spec string) (blockdev.Device, error)                     // a partition, as a kernel command line names it
+	beside  func(partLabel string) (blockdev.Device, error)                // one on the disk of the running system
 	tell    func(context.Context, initctl.Trial) error                     // PID 1
 	now     func() time.Time
 	log     *slog.Logger
@@ -74,9 +78,11 @@ func thisMachine(c call) (*machine, error) {
 			}
 			return bootnote.Read(device)
 		},
-		tell: func(ctx context.Context, t initctl.Trial) error { return initctl.EndTrial(ctx, initctl.Socket, t) },
-		now:  func() time.Time { return time.Now().UTC() },
-		log:  c.log,
+		find:   host.Find,
+		beside: func(partLabel string) (blockdev.Device, error) { return host.Sibling(image, partLabel) },
+		tell:   func(ctx context.Context, t initctl.Trial) error { return initctl.EndTrial(ctx, initctl.Socket, t) },
+		now:    func() time.Time { return time.Now().UTC() },
+		log:    c.log,
 	}, nil
 }
 
@@ -113,6 +119,23 @@ func (m *machine) saveRecord(r slots.Record) {
 	if err := slots.SaveRecord(m.record, r); err != nil {
 		m.log.Warn("going on without the record", "error", err)
 	}
+}
+
+// imageOf says why the initrd of what a slot holds would not find its OS image.
+// The boot loader cannot: it has the kernel, and starts it.
+func (m *machine) imageOf(e bootloader.Entry) error {
+	spec, _ := cmdline.Parse(e.Cmdline).Value("ros.image")
+	spec, _, _ = strings.Cut(spec, ":")
+	d, err := m.find(spec)
+	if err != nil {
+		return err
+	}
+	// What was not installed from a release has no manifest, and no size to check.
+	manifest, err := release.ParseManifest(e.Release)
+	if size := manifest.Parts[release.Image].Size; err == nil && d.Size < size {
+		return fmt.Errorf("%s has %d bytes, and its OS image %d", d.Path, d.Size, size)
+	}
+	return nil
 }
 
 // holds is what is in a slot, as the slot itself says.

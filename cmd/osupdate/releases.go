@@ -69,7 +69,7 @@ func openUpgrade(ctx context.Context, c call) (*upgrade.Machine, func(), error) 
 	}
 	m := &upgrade.Machine{
 		Running: this.running, Record: this.record, Version: about.Version, Floor: about.Floor,
-		Scratch: scratch, Now: this.now, Events: c.events, Log: c.log, Open: openSlot(this.image),
+		Scratch: scratch, Now: this.now, Events: c.events, Log: c.log, Open: this.openSlot,
 		ForgetNote: func() error { return forgetNote(blockdev.Local(), this.image) },
 	}
 	if m.Running.Slot == "" {
@@ -96,15 +96,21 @@ func forgetNote(host blockdev.Host, image string) error {
 	return bootnote.Write(device, bootnote.Note{})
 }
 
-// openSlot opens the partitions of the slots on the disk of image.
-func openSlot(image string) func(slots.Slot, bool) (upgrade.Partition, error) {
-	return func(s slots.Slot, write bool) (upgrade.Partition, error) {
-		d, err := blockdev.Local().Sibling(image, "ROOT_"+string(s))
-		if err != nil {
-			return nil, fmt.Errorf("cannot find slot %s: %w", s, err)
-		}
-		return upgrade.OpenDevice(d, write)
+// openSlot opens the partition of a slot.
+func (m *machine) openSlot(s slots.Slot, write bool) (upgrade.Partition, error) {
+	d, err := m.slotPartition(s)
+	if err != nil {
+		return nil, err
 	}
+	return upgrade.OpenDevice(d, write)
+}
+
+func (m *machine) slotPartition(s slots.Slot) (blockdev.Device, error) {
+	d, err := m.beside("ROOT_" + string(s))
+	if err != nil {
+		return d, fmt.Errorf("cannot find slot %s: %w", s, err)
+	}
+	return d, nil
 }
 
 // way is how servers are reached. Whoever starts the worker may know nothing of

@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/rosteros/ros/internal/blockdev"
 	"github.com/rosteros/ros/internal/bootloader"
 	"github.com/rosteros/ros/internal/bootnote"
 	"github.com/rosteros/ros/internal/initctl"
@@ -35,11 +38,20 @@ type bench struct {
 	loads  error
 	sys    string   // in place of /sys
 	noted  []string // told to who upgrades
+	lost   []string // partitions that are gone
+}
+
+// partition is one of the disk, unless that has lost it.
+func (b *bench) partition(name string) (blockdev.Device, error) {
+	if slices.Contains(b.lost, name) {
+		return blockdev.Device{}, fmt.Errorf("cannot find device %q: %w", name, blockdev.ErrNotFound)
+	}
+	return blockdev.Device{Path: "/dev/vda4", Size: 1 << 30}, nil
 }
 
 func entryOf(version string) bootloader.Entry {
 	return bootloader.Entry{
-		Version: version, Cmdline: "ros.roothash=" + version, Kernel: bootloader.Bytes([]byte("k")), Initrd: bootloader.Bytes([]byte("i")),
+		Version: version, Cmdline: "ros.image=PARTUUID=" + version + ":1 ros.roothash=" + version, Kernel: bootloader.Bytes([]byte("k")), Initrd: bootloader.Bytes([]byte("i")),
 		Release: []byte("release " + version),
 	}
 }
@@ -70,7 +82,9 @@ func newBench(t *testing.T, b slots.Boot, running slots.Running) *bench {
 		look: func(context.Context) (bootloader.Loader, func() error, error) {
 			return loader, func() error { return nil }, nil
 		},
-		note: func() (bootnote.Note, error) { return bootnote.Note{}, bootnote.ErrNone },
+		note:   func() (bootnote.Note, error) { return bootnote.Note{}, bootnote.ErrNone },
+		find:   bench.partition,
+		beside: bench.partition,
 		tell: func(_ context.Context, t initctl.Trial) error {
 			bench.told = append(bench.told, t)
 			return bench.tells
@@ -174,6 +188,47 @@ func TestRollback(t *testing.T) {
 				t.Errorf("the operator has left %q, want %q", left, tt.failed)
 			}
 		})
+	}
+}
+
+// TestRollbackWithoutPartition: the boot loader would start a kernel that finds
+// nothing behind it, and go on doing so.
+func TestRollbackWithoutPartition(t *testing.T) {
+	for _, tt := range []struct {
+		boot    slots.Boot
+		running slots.Running
+	}{
+		{slots.Boot{Committed: slots.B, Previous: slots.A}, on(slots.B)},
+		{slots.Boot{Committed: slots.A, Trial: slots.B}, trying},
+	} {
+		b := newBench(t, tt.boot, tt.running)
+		b.lost = []string{"PARTUUID=v1"}
+		const why = `slot A cannot be started: cannot find device "PARTUUID=v1": no such device`
+		if _, err := b.rollback(t.Context()); err == nil || err.Error() != "cannot roll back: "+why {
+			t.Errorf("rollback = %v, want %s", err, why)
+		}
+		if got := b.boot(t); got != tt.boot || len(b.told) > 0 {
+			t.Errorf("the boot loader keeps %+v, PID 1 was told %+v", got, b.told)
+		}
+		if s := b.status(t.Context()); !slices.Contains(s.Warnings, why) {
+			t.Errorf("status warns of %q, want %s", s.Warnings, why)
+		}
+	}
+}
+
+// TestStatusWithoutPartition: nothing can be written to a slot that is gone.
+func TestStatusWithoutPartition(t *testing.T) {
+	b := newBench(t, slots.Boot{Committed: slots.A}, on(slots.A))
+	if err := b.loader.ClearSlot(slots.B); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.status(t.Context()); len(s.Warnings) > 0 {
+		t.Errorf("status of a sound disk warns of %q", s.Warnings)
+	}
+	b.lost = []string{"ROOT_B"}
+	want := []string{`cannot find slot B: cannot find device "ROOT_B": no such device`}
+	if s := b.status(t.Context()); !slices.Equal(s.Warnings, want) {
+		t.Errorf("status warns of %q, want %q", s.Warnings, want)
 	}
 }
 

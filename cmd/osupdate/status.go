@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/rosteros/ros/internal/bootloader"
@@ -22,6 +23,7 @@ func (m *machine) status(ctx context.Context) slots.Status {
 	}
 	s.Wanted, s.Committed = record.Wanted, record.Committed
 	err = m.within(ctx, m.look, func(l bootloader.Loader) error {
+		s.Warnings = append(s.Warnings, m.partitionFaults(l)...)
 		if err := loaderStatus(l, record, &s); err != nil {
 			return err
 		}
@@ -34,6 +36,27 @@ func (m *machine) status(ctx context.Context) slots.Status {
 		s.Warnings = append(s.Warnings, err.Error())
 	}
 	return s
+}
+
+// partitionFaults say which slot has no partition, or not the one that it was
+// written to. The boot loader knows nothing of that.
+func (m *machine) partitionFaults(l bootloader.Loader) []string {
+	var faults []string
+	for _, s := range slots.All {
+		e, err := l.ReadSlot(s)
+		switch {
+		case errors.Is(err, bootloader.ErrEmpty):
+			if _, err := m.slotPartition(s); err != nil {
+				faults = append(faults, err.Error())
+			}
+		case err != nil: // its kernel or initrd: of that is told below
+		default:
+			if err := m.imageOf(e); err != nil {
+				faults = append(faults, fmt.Sprintf("slot %s cannot be started: %v", s, err))
+			}
+		}
+	}
+	return faults
 }
 
 // failure is why the last trial was given up: as it was settled or, before

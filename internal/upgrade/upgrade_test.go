@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -252,6 +253,37 @@ func TestRefused(t *testing.T) {
 				t.Errorf("slot A: %v", err)
 			}
 		})
+	}
+}
+
+// TestMissingSlot: what the boot loader has of a slot stays when there is no
+// partition to write.
+func TestMissingSlot(t *testing.T) {
+	r := newRig(t)
+	if _, err := r.Stage(t.Context(), r.release(t, "v2.0.0"), upgrade.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	before := slots.Boot{Committed: slots.A, Previous: slots.B}
+	if err := r.loader.SetBoot(before); err != nil {
+		t.Fatal(err)
+	}
+	open := r.Open
+	r.Open = func(s slots.Slot, write bool) (upgrade.Partition, error) {
+		if s == slots.B {
+			return nil, errors.New("cannot find slot B: no partition ROOT_B beside /dev/vda3")
+		}
+		return open(s, write)
+	}
+	const want = "cannot upgrade to v3.0.0: cannot find slot B: no partition ROOT_B beside /dev/vda3"
+	if _, err := r.Stage(t.Context(), r.release(t, "v3.0.0"), upgrade.Options{}); err == nil || err.Error() != want {
+		t.Errorf("Stage = %v, want %s", err, want)
+	}
+	if got := r.boot(t); got != before {
+		t.Errorf("the boot loader has %+v, want %+v", got, before)
+	}
+	verified, err := r.Verify(t.Context(), []signature.PublicKey{r.key.Public("test")})
+	if err != nil || len(verified) != 2 || len(verified[0].Faults) > 0 || !slices.Equal(verified[1].Faults, []string{want[len("cannot upgrade to v3.0.0: "):]}) {
+		t.Errorf("Verify = %+v, %v", verified, err)
 	}
 }
 
