@@ -282,7 +282,7 @@ func machine() *fakeRosd {
 			State: control.Waiting, WaitingFor: []string{"ntp to be healthy", "network to be healthy"}, Since: ago(5 * time.Minute)},
 		{Name: "cron", Scope: "system", Image: "ros/cron", File: "/usr/lib/ros/os-services/cron.yml",
 			State: control.Backoff, Reason: "exit status 1", ExitCode: &exit, Restarts: 7, Since: ago(2 * time.Second), NextStart: noon.Add(8 * time.Second)},
-		{Name: "web", Scope: "user", Image: "nginx:1.29", File: "/var/lib/rancher/services/web.yml",
+		{Name: "web", Scope: "user", Image: "nginx:1.29", Ports: []string{"8080->80/tcp", "8443->443/tcp"}, File: "/var/lib/rancher/services/web.yml",
 			State: control.Failed, Reason: "web.yml:7: key \"ipc\": not supported\n  (use network_mode)", Since: ago(4 * time.Minute)},
 		{Name: "logrotate", Scope: "system", Image: "ros/logrotate", File: "/usr/lib/ros/os-services/logrotate.yml",
 			State: control.Stopped, Since: ago(time.Hour)},

@@ -19,7 +19,9 @@ func (a *app) psVerb() *cli.Command {
 		ArgsUsage: "[NAME…]",
 		Description: `STATE is waiting, starting, running, backoff (ended, will be started again),
 stopping, stopped (by you), done (a one-shot that succeeded) or failed. HEALTH
-is what the healthcheck says. SINCE is when the state began.`,
+is what the healthcheck says. SINCE is when the state began. PORTS are those of
+the machine that lead to it. --json has more: its process, the exit code, when
+it starts again.`,
 		Metadata: examples("ros service ps", "ros service ps -q", "ros service ps --json ntp"),
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print names only", Local: true},
@@ -56,14 +58,12 @@ func (a *app) ps(ctx context.Context, names []string, quiet, asJSON bool) error 
 // they should be.
 func (a *app) psTable(services []control.Service) *table {
 	t := &table{color: a.color}
-	t.add("NAME", "STATE", "HEALTH", "RESTARTS", "SINCE", "PID", "MEMORY")
+	// What can be long stands last, where it moves nothing.
+	t.add("NAME", "STATE", "HEALTH", "RESTARTS", "SINCE", "MEMORY", "IMAGE", "PORTS")
 	for _, s := range services {
 		state, health := stateAndHealth(s.State)
-		pid := "-"
-		if s.Pid > 0 {
-			pid = strconv.Itoa(s.Pid)
-		}
-		t.add(s.Name, state, health, strconv.Itoa(s.Restarts), a.since(s), pid, size(s.Memory))
+		image, _, _ := strings.Cut(s.Image, "@") // as docker ps: no digest
+		t.add(s.Name, state, health, strconv.Itoa(s.Restarts), a.since(s), size(s.Memory), orDash(image), orDash(strings.Join(s.Ports, ", ")))
 		if why := a.why(s); why != "" {
 			t.note("%s", why)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -14,19 +15,19 @@ func TestServicePs(t *testing.T) {
 		name, line string
 		want       result
 	}{
-		{name: "all", line: "ros service ps", want: result{out: `NAME           STATE    HEALTH     RESTARTS  SINCE       PID  MEMORY
-network        running  healthy    0         4m 0s ago   312  4.1 MiB
-udev-coldplug  done     -          0         4m 3s ago   -    -
-syslog         running  -          2         1m 30s ago  330  1 KiB
-ntp            running  unhealthy  0         2d 2h ago   345  -
+		{name: "all", line: "ros service ps", want: result{out: `NAME           STATE    HEALTH     RESTARTS  SINCE       MEMORY   IMAGE          PORTS
+network        running  healthy    0         4m 0s ago   4.1 MiB  ros/network    -
+udev-coldplug  done     -          0         4m 3s ago   -        ros/udev       -
+syslog         running  -          2         1m 30s ago  1 KiB    ros/syslog     -
+ntp            running  unhealthy  0         2d 2h ago   -        ros/ntp        -
     chronyc: 506 Cannot talk to daemon
-docker         waiting  -          0         5m 0s ago   -    -
+docker         waiting  -          0         5m 0s ago   -        ros/docker     -
     waits for ntp to be healthy, network to be healthy
-cron           backoff  -          7         2s ago      -    -
+cron           backoff  -          7         2s ago      -        ros/cron       -
     exit status 1; starts again in 8s
-web            failed   -          0         4m 0s ago   -    -
+web            failed   -          0         4m 0s ago   -        nginx:1.29     8080->80/tcp, 8443->443/tcp
     web.yml:7: key "ipc": not supported (use network_mode)
-logrotate      stopped  -          0         1h 0m ago   -    -
+logrotate      stopped  -          0         1h 0m ago   -        ros/logrotate  -
 `}},
 		{name: "names only", line: "ros service ps -q", want: result{out: `network
 udev-coldplug
@@ -37,8 +38,8 @@ cron
 web
 logrotate
 `}},
-		{name: "by alias, one", line: "ros s ps syslog", want: result{out: `NAME    STATE    HEALTH  RESTARTS  SINCE       PID  MEMORY
-syslog  running  -       2         1m 30s ago  330  1 KiB
+		{name: "by alias, one", line: "ros s ps syslog", want: result{out: `NAME    STATE    HEALTH  RESTARTS  SINCE       MEMORY  IMAGE       PORTS
+syslog  running  -       2         1m 30s ago  1 KiB   ros/syslog  -
 `}},
 		{name: "json, one", line: "ros service ps --json cron", want: result{out: `[
   {
@@ -67,8 +68,15 @@ try: "network"; ros service list shows all
 
 func TestServicePsOfNothing(t *testing.T) {
 	a := newApp(t, &fakeRosd{services: []control.Service{}})
-	check(t, a, "ros service ps", result{out: "NAME  STATE  HEALTH  RESTARTS  SINCE  PID  MEMORY\n"})
+	check(t, a, "ros service ps", result{out: "NAME  STATE  HEALTH  RESTARTS  SINCE  MEMORY  IMAGE  PORTS\n"})
 	check(t, a, "ros service ps --json", result{out: "[]\n"})
+}
+
+func TestServicePsLeavesDigestsOut(t *testing.T) {
+	a := newApp(t, &fakeRosd{services: []control.Service{{Name: "web", State: control.Running, Since: ago(time.Second), Image: "nginx:1.29@sha256:0f1e"}}})
+	check(t, a, "ros service ps", result{out: `NAME  STATE    HEALTH  RESTARTS  SINCE   MEMORY  IMAGE       PORTS
+web   running  -       0         1s ago  -       nginx:1.29  -
+`})
 }
 
 func TestServicePsColor(t *testing.T) {

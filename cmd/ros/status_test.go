@@ -17,19 +17,19 @@ Up      4m 35s
 Memory  348.0 MiB used of 2.0 GiB
 warning: no state disk: what you change is lost at the next boot
 
-NAME           STATE    HEALTH     RESTARTS  SINCE       PID  MEMORY
-network        running  healthy    0         4m 0s ago   312  4.1 MiB
-udev-coldplug  done     -          0         4m 3s ago   -    -
-syslog         running  -          2         1m 30s ago  330  1 KiB
-ntp            running  unhealthy  0         2d 2h ago   345  -
+NAME           STATE    HEALTH     RESTARTS  SINCE       MEMORY   IMAGE          PORTS
+network        running  healthy    0         4m 0s ago   4.1 MiB  ros/network    -
+udev-coldplug  done     -          0         4m 3s ago   -        ros/udev       -
+syslog         running  -          2         1m 30s ago  1 KiB    ros/syslog     -
+ntp            running  unhealthy  0         2d 2h ago   -        ros/ntp        -
     chronyc: 506 Cannot talk to daemon
-docker         waiting  -          0         5m 0s ago   -    -
+docker         waiting  -          0         5m 0s ago   -        ros/docker     -
     waits for ntp to be healthy, network to be healthy
-cron           backoff  -          7         2s ago      -    -
+cron           backoff  -          7         2s ago      -        ros/cron       -
     exit status 1; starts again in 8s
-web            failed   -          0         4m 0s ago   -    -
+web            failed   -          0         4m 0s ago   -        nginx:1.29     8080->80/tcp, 8443->443/tcp
     web.yml:7: key "ipc": not supported (use network_mode)
-logrotate      stopped  -          0         1h 0m ago   -    -
+logrotate      stopped  -          0         1h 0m ago   -        ros/logrotate  -
 
 Well, but look at ntp, cron, web
 `})

@@ -30,6 +30,7 @@ type Service struct {
 	Scope      compose.Scope `json:"scope"`
 	Required   bool          `json:"required"`
 	Image      string        `json:"image"`
+	Ports      []string      `json:"ports,omitempty"` // of the machine that lead to it: "8080->80/tcp"
 	File       string        `json:"file"`
 	State      State         `json:"state"`
 	Reason     string        `json:"reason,omitempty"`      // failed, unhealthy, backoff: why, in the user's words

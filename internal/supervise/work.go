@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rosteros/ros/internal/compose"
+	"github.com/rosteros/ros/internal/project"
 )
 
 // This file is what a machine needs around its events: its inbox and its loop,
@@ -221,6 +222,7 @@ func (m *machine) describe(def compose.Service) {
 	m.now.Name = m.name
 	m.now.Scope, m.now.Required = def.Scope, def.Required
 	m.now.Image, m.now.File, m.now.OneShot = def.Image, def.File, def.OneShot()
+	m.now.Ports = project.Published(def)
 }
 
 func (m *machine) logTransition(from State) {

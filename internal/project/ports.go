@@ -1,0 +1,101 @@
+package project
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rosteros/ros/internal/compose"
+)
+
+// port is one that the machine has for a service, or a run of them.
+type port struct {
+	address, published string // "": any address; whichever port is free
+	target             int
+	protocol           string
+	more               int // how many follow, one up on both sides each
+}
+
+// Published is what a service of scope user is reached by on the machine, as
+// docker ps writes it: "8080->80/tcp", "127.0.0.1:8000-8009->8000-8009/tcp".
+func Published(s compose.Service) []string {
+	c, err := Of(s)
+	if err != nil {
+		return nil
+	}
+	var words []string
+	for _, p := range joined(c.published()) {
+		words = append(words, p.String())
+	}
+	return words
+}
+
+// published is what POST /containers/create asks for, ports that follow each
+// other beside each other.
+func (c Container) published() []port {
+	var body struct {
+		HostConfig struct {
+			PortBindings map[string][]struct{ HostIP, HostPort string }
+		}
+	}
+	if json.Unmarshal(c.Create, &body) != nil {
+		return nil
+	}
+	var ports []port
+	for key, bindings := range body.HostConfig.PortBindings {
+		number, protocol, _ := strings.Cut(key, "/")
+		target, err := strconv.Atoi(number)
+		if err != nil {
+			continue
+		}
+		for _, b := range bindings {
+			ports = append(ports, port{address: b.HostIP, published: b.HostPort, target: target, protocol: protocol})
+		}
+	}
+	slices.SortFunc(ports, func(a, b port) int {
+		return cmp.Or(cmp.Compare(a.protocol, b.protocol), cmp.Compare(a.address, b.address),
+			cmp.Compare(a.target, b.target), cmp.Compare(a.published, b.published))
+	})
+	return ports
+}
+
+func joined(ports []port) []port {
+	var runs []port
+	for _, p := range ports {
+		if last := len(runs) - 1; last >= 0 && runs[last].goesOnWith(p) {
+			runs[last].more++
+			continue
+		}
+		runs = append(runs, p)
+	}
+	return runs
+}
+
+func (p port) goesOnWith(next port) bool {
+	first, err := strconv.Atoi(p.published)
+	step := p.more + 1
+	return err == nil && next.published == strconv.Itoa(first+step) && next.target == p.target+step &&
+		next.address == p.address && next.protocol == p.protocol
+}
+
+func (p port) String() string {
+	published := cmp.Or(p.published, "any")
+	if first, err := strconv.Atoi(p.published); err == nil {
+		published = span(first, p.more)
+	}
+	if p.address != "" {
+		published = net.JoinHostPort(p.address, published)
+	}
+	return fmt.Sprintf("%s->%s/%s", published, span(p.target, p.more), p.protocol)
+}
+
+func span(first, more int) string {
+	if more == 0 {
+		return strconv.Itoa(first)
+	}
+	return fmt.Sprintf("%d-%d", first, first+more)
+}
