@@ -57,6 +57,7 @@ type fakeRosd struct {
 	tls      control.TLSMade
 
 	engineLog []control.LogLine
+	missing   []string // services without an image
 
 	mu    sync.Mutex
 	asked []string // "stop ntp {"timeout_seconds":3,"wait":true}"
@@ -144,6 +145,7 @@ func (f *fakeRosd) routes() http.Handler {
 		answer(w, 200, f.tls)
 	})
 	mux.HandleFunc("GET /v1/stats", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, f.stats) })
+	mux.HandleFunc("POST /v1/catalog/missing", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, f.missing) })
 	mux.HandleFunc("POST /v1/catalog/{verb}", func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		f.remember("catalog " + r.PathValue("verb") + " " + string(body))

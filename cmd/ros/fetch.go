@@ -4,26 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
+
+	"github.com/rosteros/ros/internal/control"
 )
 
-// fetchImages pulls what services of the system need and is not there. One that
-// cannot be pulled does not keep the others.
+// fetchImages pulls what services need and is not there, and shows how far it is.
+// One that cannot be pulled does not keep the others.
 func (a *app) fetchImages(ctx context.Context, services []string) error {
-	var faults []error
-	for _, name := range services {
-		var made struct {
-			Scope, Image string
-			PullPolicy   string `json:"pull_policy"`
-		}
-		err := a.daemon().ask(ctx, "GET", "/v1/services/"+url.PathEscape(name)+"/definition", nil, &made)
-		if err != nil || made.Scope != "system" || made.Image == "" || strings.HasPrefix(made.Image, "ros/") {
-			continue // what is wrong with it is said when it is started
-		}
-		faults = append(faults, a.fetch(ctx, made.Image, made.PullPolicy))
+	var missing []string
+	err := a.daemon().ask(ctx, "POST", "/v1/catalog/missing", control.CatalogNames{Names: services}, &missing)
+	if err == nil && len(missing) > 0 {
+		err = a.inSteps(ctx, "/v1/catalog/pull", control.CatalogNames{Names: missing})
 	}
-	return errors.Join(faults...)
+	return a.explain("pull the images of "+strings.Join(missing, " "), err)
 }
 
 // fetch pulls an image that is not there, or as the policy says.

@@ -17,8 +17,8 @@ func (a *app) upVerb() *cli.Command {
 		ArgsUsage: "[NAME…]",
 		Description: `Creates and starts what does not run and recreates what runs with an older
 definition than its file has now; the rest is left alone. Without a name: every
-service of the plan, in its order ("ros service plan" shows it). Images that a
-system service needs are pulled as its pull_policy says.`,
+service of the plan, in its order ("ros service plan" shows it). Images that
+are not on the machine are pulled first, or as pull_policy says.`,
 		Metadata: examples("ros service up", "ros service up --force-recreate ntp"),
 		Flags:    append(recreateFlags(), foregroundFlag(), noWaitFlag()),
 		Action: func(ctx context.Context, cmd *cli.Command) error {

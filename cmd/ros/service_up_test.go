@@ -23,6 +23,23 @@ func TestServiceUp(t *testing.T) {
 	)
 }
 
+func TestServiceUpPulls(t *testing.T) {
+	rosd := machine()
+	rosd.missing = []string{"web"}
+	rosd.after = map[string]control.Service{"web": {Name: "web", State: control.Running}}
+	rosd.steps = []control.ImageStep{
+		{Step: &control.ImageEvent{Layer: "3af1", Status: "Downloading", Current: 1, Total: 2}},
+		{Step: &control.ImageEvent{Layer: "3af1", Status: "Pull complete"}},
+		{Done: true},
+	}
+	a := newApp(t, rosd)
+	check(t, a, "ros service up web", result{out: "3af1: Downloading\n3af1: Pull complete\nweb running\n"})
+	asks(t, rosd, "reload", `catalog pull {"names":["web"]}`, `up web {"wait":true}`)
+
+	rosd.steps = []control.ImageStep{{Error: `cannot pull the image of service "web": no route to host`}}
+	check(t, a, "ros service up web", result{out: "web running\n", err: "ros: cannot pull the image of service \"web\": no route to host\n", code: 1})
+}
+
 func TestServiceUpWithFaults(t *testing.T) {
 	rosd := machine()
 	rosd.plan = control.Plan{

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/rosteros/ros/internal/catalog"
@@ -52,8 +51,8 @@ type enabler struct {
 	certificates   string                                                    // folder with the authorities of the config
 	log            *slog.Logger
 
-	mu      sync.Mutex // one at a time
-	waiting []string   // what provision could not get, and why
+	turns   turns
+	waiting []string // what provision could not get, and why
 }
 
 // engineImages are those of the user's engine; a *docker.Runtime.
@@ -70,8 +69,7 @@ func text(say sayer, format string, args ...any) {
 
 // Do implements server.Catalog.
 func (e *enabler) Do(ctx context.Context, verb string, names control.CatalogNames, say func(control.ImageStep)) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	defer e.turns.take()()
 	verbs := map[string]func(context.Context, string, control.CatalogNames, sayer) error{
 		"enable": e.enable, "disable": e.disable, "delete": e.forget, "update": e.update, "pull": e.pull,
 	}

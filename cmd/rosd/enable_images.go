@@ -111,6 +111,32 @@ func (e *enabler) login(image string) docker.Login {
 	return docker.Login{Username: l.Username, Password: l.Password, IdentityToken: l.IdentityToken, RegistryToken: l.RegistryToken, ServerAddress: host}
 }
 
+// Missing implements server.Catalog. A service that is not known, or whose engine
+// does not answer, is not missing an image: what is wrong with it is said when it
+// is started.
+func (e *enabler) Missing(ctx context.Context, services []string) []string {
+	return slices.DeleteFunc(slices.Clone(services), func(name string) bool { return !e.missing(ctx, e.files.service(name)) })
+}
+
+func (e *enabler) missing(ctx context.Context, s compose.Service) bool {
+	if s.Image == "" || strings.HasPrefix(s.Image, "ros/") {
+		return false
+	}
+	policy := string(s.PullPolicy)
+	if c, err := project.Of(s); err == nil {
+		policy = c.PullPolicy
+	}
+	switch policy {
+	case "always":
+		return true
+	case "never":
+		return false
+	}
+	_, err := e.present(ctx, s)
+	var missing *imagestore.MissingError
+	return errors.As(err, &missing) || docker.IsNotFound(err)
+}
+
 // pull gets the image of a service again, as its definition names it.
 func (e *enabler) pull(ctx context.Context, name string, _ control.CatalogNames, say sayer) error {
 	s := e.files.service(name)

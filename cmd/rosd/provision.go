@@ -70,9 +70,9 @@ func attend(ctx context.Context, s *supervise.Supervisor, see func(supervise.Eve
 }
 
 // provision gets what is missing and says whether something still is.
-func (e *enabler) provision(ctx context.Context) (missing bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+func (e *enabler) provision(rosd context.Context) (missing bool) {
+	ctx, end := e.turns.background(rosd)
+	defer end()
 	quiet := func(control.ImageStep) {}
 	var wrong []string
 	fetched := false
@@ -85,7 +85,7 @@ func (e *enabler) provision(ctx context.Context) (missing bool) {
 		fetched = true
 	}
 	if fetched {
-		if err := e.reread(ctx); err != nil {
+		if err := e.reread(rosd); err != nil {
 			e.log.Warn("services that were taken in", "error", err)
 		}
 	}
@@ -100,6 +100,9 @@ func (e *enabler) provision(ctx context.Context) (missing bool) {
 			e.log.Warn("cannot start a service whose image is there now", "error", err)
 		}
 	}
+	if ctx.Err() != nil {
+		return true // an operator goes first; what is wrong is not known
+	}
 	for _, text := range wrong {
 		if !slices.Contains(e.waiting, text) {
 			e.log.Warn(text)
@@ -111,10 +114,11 @@ func (e *enabler) provision(ctx context.Context) (missing bool) {
 
 // Warnings are what the config wants and the machine does not have yet.
 func (e *enabler) Warnings() []string {
-	if !e.mu.TryLock() {
+	end, ok := e.turns.tryTake()
+	if !ok {
 		return nil // it is being fetched right now
 	}
-	defer e.mu.Unlock()
+	defer end()
 	return slices.Clone(e.waiting)
 }
 

@@ -8,8 +8,10 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -24,6 +26,7 @@ import (
 
 // stock has the images of an engine; they may come at any time.
 type stock struct {
+	slow   chan struct{} // if set, Pull says on it that it has begun, and waits for its context
 	mu     sync.Mutex
 	images map[string]bool
 	id     string // of all of them; "": sha256:01
@@ -40,12 +43,17 @@ func (s *stock) Image(_ context.Context, name string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.images[name] && name != cmp.Or(s.id, "sha256:01") {
-		return "", errors.New("no such image: " + name)
+		return "", &docker.StatusError{Status: http.StatusNotFound, Message: "no such image: " + name}
 	}
 	return cmp.Or(s.id, "sha256:01"), nil
 }
 
 func (s *stock) Pull(ctx context.Context, name, _ string, _ docker.Login, _ func(docker.Step)) (string, error) {
+	if s.slow != nil {
+		s.slow <- struct{}{}
+		<-ctx.Done()
+		return "", ctx.Err()
+	}
 	if s.pulls {
 		return s.Image(ctx, name)
 	}
@@ -201,6 +209,45 @@ func TestPullOfAnImageWithoutADigest(t *testing.T) {
 	}
 	if err := s.ask("delete", address); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// "ros service up" asks what has to be pulled first.
+func TestMissing(t *testing.T) {
+	s := newStation(t)
+	stock := &stock{images: map[string]bool{"shop/here:1": true}}
+	s.engine = stock
+	write(t, filepath.Join(s.dir, "services", "images.yml"), `services:
+  here: {image: "shop/here:1"}
+  gone: {image: "shop/gone:1"}
+  never: {image: "shop/gone:1", pull_policy: never}
+  always: {image: "shop/here:1", pull_policy: always}
+`)
+	s.files.read(false)
+	got := s.Missing(t.Context(), []string{"ntp", "here", "gone", "never", "always", "nobody"})
+	if want := []string{"gone", "always"}; !slices.Equal(got, want) {
+		t.Errorf("missing %q, want %q", got, want)
+	}
+}
+
+// What is fetched in the background gives way to who asks for something.
+func TestOperatorGoesFirst(t *testing.T) {
+	s := newStation(t)
+	s.site["http://x/a.yml"] = "services: {a: {image: 'shop/a:1'}}"
+	s.fetchedFrom(t, "http://x/a.yml")
+	stock := &stock{images: map[string]bool{}, slow: make(chan struct{})}
+	s.engine = stock
+	ended := make(chan bool)
+	go func() { ended <- s.provision(context.Background()) }()
+	<-stock.slow // and it would go on for ever
+	if err := s.ask("pull", "ntp"); err != nil {
+		t.Errorf("pull: %v", err)
+	}
+	if missing := <-ended; !missing {
+		t.Error("what was cut off is not missing")
+	}
+	if got := s.Warnings(); len(got) > 0 {
+		t.Errorf("warnings of what was cut off: %q", got)
 	}
 }
 

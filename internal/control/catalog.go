@@ -15,6 +15,7 @@ import (
 //	POST /v1/catalog/delete
 //	POST /v1/catalog/update     CatalogNames.DryRun shows what would change
 //	POST /v1/catalog/pull       Names are services
+//	POST /v1/catalog/missing    answers the names of the services that have no image yet, or pull it always
 
 // CatalogEntry is a service file that is enabled or could be.
 type CatalogEntry struct {

@@ -11,12 +11,19 @@ import (
 // steps to who asked.
 type Catalog interface {
 	List(ctx context.Context, refresh bool) []control.CatalogEntry
+	Missing(ctx context.Context, services []string) []string
 	Do(ctx context.Context, verb string, names control.CatalogNames, say func(control.ImageStep)) error
 }
 
 func (s *Server) catalogRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/catalog", func(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, s.Catalog.List(r.Context(), r.URL.Query().Get("refresh") == "1"))
+	})
+	mux.HandleFunc("POST /v1/catalog/missing", func(w http.ResponseWriter, r *http.Request) {
+		var names control.CatalogNames
+		if s.read(w, r, &names) {
+			s.answer(w, s.Catalog.Missing(r.Context(), names.Names))
+		}
 	})
 	for _, verb := range []string{"enable", "disable", "delete", "update", "pull"} {
 		mux.HandleFunc("POST /v1/catalog/"+verb, s.forRoot(verb+" services", inSteps(s, func(ctx context.Context, names control.CatalogNames, say func(control.ImageStep)) error {

@@ -24,6 +24,8 @@ func (fakeCatalog) List(_ context.Context, refresh bool) []control.CatalogEntry 
 	return []control.CatalogEntry{{Name: "shop", State: control.Enabled}}
 }
 
+func (fakeCatalog) Missing(_ context.Context, services []string) []string { return services[1:] }
+
 func (fakeCatalog) Do(_ context.Context, verb string, names control.CatalogNames, say func(control.ImageStep)) error {
 	say(control.ImageStep{Text: verb + " " + strings.Join(names.Names, " ")})
 	if verb == "delete" {
@@ -56,6 +58,7 @@ func TestCatalogRoutes(t *testing.T) {
 	for _, tt := range []struct{ method, path, body, want string }{
 		{"GET", "/v1/catalog", "", `[{"name":"shop","state":"enabled"}]`},
 		{"GET", "/v1/catalog?refresh=1", "", `[{"name":"fresh","state":""}]`},
+		{"POST", "/v1/catalog/missing", `{"names":["ntp","shop"]}`, `["shop"]`},
 		{"POST", "/v1/catalog/enable", `{"names":["shop"]}`, `{"text":"enable shop"}` + "\n" + `{"done":true}`},
 		{"POST", "/v1/catalog/delete", `{"names":["shop"]}`, `{"text":"delete shop"}` + "\n" + `{"error":"cannot delete it"}`},
 		{"GET", "/v1/services/ntp/log?lines=5", "", `{"time":"1970-01-01T00:00:01Z","stream":"stdout","text":"ntp"}`},
