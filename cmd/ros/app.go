@@ -138,7 +138,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 rosd or PID 1 cannot be reached.
 			a.helpVerb(),
 		},
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "version", Usage: "print the version of the OS", Local: true},
+			&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version of the OS", Local: true},
 		},
 	}
 	finish(root)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -91,6 +92,7 @@ func usageFault(_ context.Context, cmd *cli.Command, err error, _ bool) error {
 		if near := nearest(name, flagNames(cmd)); near != "" {
 			try = cmd.FullName() + " " + dashed(near)
 		}
+		try = cmp.Or(instead(cmd.FullName()+" "+dashed(name)), try)
 		return usage(try, "cannot use flag %s: %q does not have it", dashed(name), cmd.FullName())
 	}
 	if name, ok := strings.CutPrefix(text, "flag needs an argument: "); ok {
@@ -112,11 +114,32 @@ func usageFault(_ context.Context, cmd *cli.Command, err error, _ bool) error {
 
 // runGroup is what a group of verbs does when none of its verbs was named.
 func runGroup(_ context.Context, cmd *cli.Command) error {
-	if cmd.Args().Present() {
-		return unknownVerb(cmd, cmd.Args().First())
+	words := cmd.Args().Slice()
+	switch {
+	case len(words) == 0:
+		return helpOn(cmd.Root().Writer, cmd, nil)
+	case words[0] == "help" || words[0] == "h":
+		return helpOn(cmd.Root().Writer, cmd, words[1:])
 	}
-	printHelp(cmd.Root().Writer, "", cmd)
-	return nil
+	return unknownVerb(cmd, words[0])
+}
+
+// instead is the new way of what RancherOS had, and this has not; "" for
+// anything else.
+func instead(words string) string {
+	switch words {
+	case "ros switch-console":
+		return "ros console switch NAME"
+	case "ros user-docker", "ros docker-init":
+		return "ros service restart docker"
+	case "ros udev-settle":
+		return "ros service exec udev udevadm settle"
+	case "ros service --debug", "ros service --verbose":
+		return "ros service logs rosd"
+	case "ros reboot --kexec", "ros reboot --kexec-previous", "ros reboot --kexec-append":
+		return "ros os upgrade --kexec"
+	}
+	return ""
 }
 
 func unknownVerb(cmd *cli.Command, word string) error {
@@ -128,6 +151,7 @@ func unknownVerb(cmd *cli.Command, word string) error {
 	if near := nearest(word, names); near != "" {
 		try = cmd.FullName() + " " + near
 	}
+	try = cmp.Or(instead(cmd.FullName()+" "+word), try)
 	return usage(try, "cannot run %q: %q has no such verb", word, cmd.FullName())
 }
 

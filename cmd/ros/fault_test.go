@@ -27,6 +27,11 @@ func TestUsageFaults(t *testing.T) {
 		{"ros boot --svg", "ros: cannot use flag --svg: it needs a value\ntry: ros boot --help\n"},
 		{"ros service logs -n many ntp", "ros: cannot use \"many\" for flag -n: not a number\ntry: ros service logs --help\n"},
 		{"ros config set --try soon hostname x", "ros: cannot use \"soon\" for flag --try: not a time such as 30s or 2m\ntry: ros config set --help\n"},
+		{"ros switch-console debian", "ros: cannot run \"switch-console\": \"ros\" has no such verb\ntry: ros console switch NAME\n"},
+		{"ros user-docker", "ros: cannot run \"user-docker\": \"ros\" has no such verb\ntry: ros service restart docker\n"},
+		{"ros udev-settle", "ros: cannot run \"udev-settle\": \"ros\" has no such verb\ntry: ros service exec udev udevadm settle\n"},
+		{"ros service --debug ps", "ros: cannot use flag --debug: \"ros service\" does not have it\ntry: ros service logs rosd\n"},
+		{"ros reboot --kexec", "ros: cannot use flag --kexec: \"ros reboot\" does not have it\ntry: ros os upgrade --kexec\n"},
 		{"ros events now", "ros: cannot use \"now\": \"ros events\" takes no arguments\ntry: ros events --help\n"},
 	} {
 		t.Run(tt.line, func(t *testing.T) {

@@ -21,23 +21,28 @@ func examplesOf(cmd *cli.Command) []string {
 func (a *app) helpVerb() *cli.Command {
 	return &cli.Command{
 		Name:      "help",
+		Aliases:   []string{"h"},
 		Usage:     "explain a verb, as --help does",
 		Category:  "This program",
 		ArgsUsage: "[VERB…]",
 		Metadata:  examples("ros help service logs"),
 		Action: func(_ context.Context, cmd *cli.Command) error {
-			topic := cmd.Root()
-			for _, word := range cmd.Args().Slice() {
-				next := topic.Command(word)
-				if next == nil {
-					return unknownVerb(topic, word)
-				}
-				topic = next
-			}
-			printHelp(a.stdout, "", topic)
-			return nil
+			return helpOn(a.stdout, cmd.Root(), cmd.Args().Slice())
 		},
 	}
+}
+
+// helpOn explains the verb that the words below a command name.
+func helpOn(w io.Writer, topic *cli.Command, words []string) error {
+	for _, word := range words {
+		next := topic.Command(word)
+		if next == nil {
+			return unknownVerb(topic, word)
+		}
+		topic = next
+	}
+	printHelp(w, "", topic)
+	return nil
 }
 
 // printHelp is the help of one command, on one screen: what it is for, how it

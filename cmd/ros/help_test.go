@@ -11,19 +11,20 @@ import (
 func TestHelp(t *testing.T) {
 	root := newApp(t, nil).try("ros --help")
 	golden(t, "testdata/help.txt", root.out)
-	for _, line := range []string{"ros", "ros help", "ros -h"} {
+	for _, line := range []string{"ros", "ros help", "ros h", "ros -h"} {
 		check(t, newApp(t, nil), line, root)
 	}
 
 	logs := newApp(t, nil).try("ros service logs --help")
 	golden(t, "testdata/help-service-logs.txt", logs.out)
-	for _, line := range []string{"ros help service logs", "ros s logs -h", "ros service logs ntp --help"} {
+	for _, line := range []string{"ros help service logs", "ros h s logs", "ros service help logs", "ros s logs -h", "ros service logs ntp --help"} {
 		check(t, newApp(t, nil), line, logs)
 	}
 
 	service := newApp(t, nil).try("ros service")
 	golden(t, "testdata/help-service.txt", service.out)
 	check(t, newApp(t, nil), "ros help s", service)
+	check(t, newApp(t, nil), "ros s help", service)
 
 	check(t, newApp(t, nil), "ros help service log", result{code: 2, err: `ros: cannot run "log": "ros service" has no such verb
 try: ros service logs

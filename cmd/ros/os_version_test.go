@@ -13,6 +13,7 @@ func TestOsVersion(t *testing.T) {
 	}
 	check(t, a, "ros os version", result{out: "v0.1.0\n"})
 	check(t, a, "ros --version", result{out: "v0.1.0\n"})
+	check(t, a, "ros -v", result{out: "v0.1.0\n"})
 	check(t, a, "ros os version --json", result{out: `{
   "version": "v0.1.0",
   "arch": "amd64",

@@ -2,7 +2,7 @@
 
 _ros_tree() {
     case "$1" in
-        "ros") verbs="status boot events config os install service console engine tls preload-images env dev poweroff reboot halt shutdown completion" flags="--version --help -h" values="" names="" ;;
+        "ros") verbs="status boot events config os install service console engine tls preload-images env dev poweroff reboot halt shutdown completion" flags="--version -v --help -h" values="" names="" ;;
         "ros status") verbs="" flags="--json --help -h" values="" names="" ;;
         "ros boot") verbs="" flags="--svg --json --help -h" values="--svg" names="" ;;
         "ros events") verbs="" flags="--json --help -h" values="" names="" ;;
