@@ -156,13 +156,13 @@ func (e *enabler) enable(ctx context.Context, what string, _ control.CatalogName
 }
 
 func (e *enabler) tryEnable(ctx context.Context, what string, say sayer) error {
-	include := e.configs.config().Rancher.ServicesInclude
+	on, named := e.configs.config().Rancher.ServicesInclude[what]
 	kept, err := e.store.Get(what)
 	switch {
-	case err == nil && include[what]:
+	case err == nil && on:
 		text(say, "%s is enabled already", what)
 		return nil
-	case err == nil: // was disabled: all of it is here
+	case err == nil && named: // was disabled: all of it is here
 		if err := e.clash(kept.Services, e.store.File(kept)); err != nil {
 			return err
 		}

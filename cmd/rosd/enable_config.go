@@ -24,10 +24,14 @@ func (e *enabler) include(ctx context.Context, key string, value []byte) error {
 	return fault(applied, "services")
 }
 
-// known refuses a key that nobody has enabled.
+// known refuses a key that nobody has enabled. What was kept of an enabling that
+// was cut off is known, so that it can be deleted.
 func (e *enabler) known(key string) error {
 	include := e.configs.config().Rancher.ServicesInclude
 	if _, ok := include[key]; ok || e.builtIn(key) {
+		return nil
+	}
+	if _, err := e.store.Get(key); err == nil {
 		return nil
 	}
 	if len(include) == 0 {

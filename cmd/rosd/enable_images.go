@@ -278,7 +278,10 @@ func (e *enabler) tryUpdate(ctx context.Context, key string, dryRun bool, say sa
 	}
 	if changed == 0 {
 		text(say, "%s has not changed", key)
-		return nil
+		if dryRun || !e.behind(kept.Services) {
+			return nil
+		}
+		return e.again(ctx, kept.Services, say)
 	}
 	if e.configs.config().Rancher.ServicesInclude[key] {
 		if err := portsFree(fresh.services, e.services(kept.Services)...); err != nil {
@@ -300,6 +303,15 @@ func (e *enabler) tryUpdate(ctx context.Context, key string, dryRun bool, say sa
 		return errors.Join(err, back, e.again(context.WithoutCancel(ctx), kept.Services, func(control.ImageStep) {}))
 	}
 	return nil
+}
+
+// behind says whether services run as they were before their file changed, as
+// after an update that was cut off.
+func (e *enabler) behind(services []string) bool {
+	return slices.ContainsFunc(services, func(name string) bool {
+		now, err := e.supervisor.Service(name)
+		return err == nil && now.Changed
+	})
 }
 
 // notKept says why there is nothing to update under a key.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rosteros/ros/internal/compose"
 	"github.com/rosteros/ros/internal/control"
@@ -404,4 +405,65 @@ func TestEnableWhatIsReadInPlace(t *testing.T) {
 		t.Errorf("web is of %s, want %s", got, want)
 	}
 	s.must(t, "delete", file)
+}
+
+// rosd is killed after it has kept a file and before the config names it: the
+// file can be deleted, and enabling it takes what it is by then.
+func TestEnableCutOff(t *testing.T) {
+	s := newStation(t)
+	const address = "http://x/web.yml"
+	const web = "services: {web: {image: 'test/busybox:1', restart: always, environment: {V: '1'}}}\n"
+	cutOff := func() {
+		t.Helper()
+		s.site[address] = web
+		if _, err := s.take(t.Context(), address, func(control.ImageStep) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cutOff()
+	s.must(t, "delete", address)
+	if kept := s.store.All(); len(kept) > 0 {
+		t.Errorf("after delete there is left %+v", kept)
+	}
+	cutOff()
+	s.site[address] = strings.Replace(web, "'1'", "'2'", 1)
+	s.must(t, "enable", address)
+	if c := s.told(t, "web"); !strings.Contains(string(c.Create), `"V=2"`) {
+		t.Errorf("enabled is an older file: %s", c.Create)
+	}
+	s.must(t, "delete", address)
+}
+
+// rosd is killed after it has kept a newer file and before its services run so:
+// they do after the next update, though there is nothing new.
+func TestUpdateCutOff(t *testing.T) {
+	s := newStation(t)
+	s.room.tell = true
+	s.engine = &stock{images: map[string]bool{"test/busybox:1": true}, pulls: true}
+	const address = "http://x/web.yml"
+	s.site[address] = "services: {web: {image: 'test/busybox:1', restart: always}}\n"
+	s.must(t, "enable", address)
+	s.site[address] = "services: {web: {image: 'test/busybox:1', restart: always, environment: {V: '2'}}}\n"
+	fresh, err := s.prepare(t.Context(), address, true, func(control.ImageStep) {})
+	if err == nil {
+		err = s.pullAll(t.Context(), fresh, true, func(control.ImageStep) {})
+	}
+	if err == nil {
+		err = s.keep(fresh)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.files.read(false) // as the rosd that is started next
+	s.supervisor.Reload(s.files.definitions())
+	for deadline := time.Now().Add(5 * time.Second); !s.behind([]string{"web"}); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("web does not run with an older definition")
+		}
+	}
+	s.must(t, "update", address)
+	if s.behind([]string{"web"}) {
+		t.Error("after another update web still runs as it was")
+	}
+	s.must(t, "delete", address)
 }

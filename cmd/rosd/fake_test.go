@@ -15,6 +15,7 @@ import (
 // service in once ends with 0 after a second.
 type room struct {
 	once map[string]bool
+	tell bool                        // whether definitions are told apart
 	lack func(compose.Service) error // why a service cannot start; nil: it can
 	slow time.Duration               // until a healthcheck passes
 
@@ -31,7 +32,7 @@ func (r *room) Start(_ context.Context, svc compose.Service) (supervise.Task, er
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	t := &task{room: r, name: svc.Name, exited: make(chan struct{}), started: time.Now()}
+	t := &task{room: r, name: svc.Name, hash: r.hash(svc), exited: make(chan struct{}), started: time.Now()}
 	if r.tasks == nil {
 		r.tasks = map[string]*task{}
 	}
@@ -44,8 +45,15 @@ func (r *room) Start(_ context.Context, svc compose.Service) (supervise.Task, er
 
 func (*room) Running(context.Context) (map[string]supervise.Task, error) { return nil, nil }
 func (*room) Remove(context.Context, compose.Service) error              { return nil }
-func (*room) DefinitionHash(compose.Service) (string, error)             { return "", nil }
+func (r *room) DefinitionHash(svc compose.Service) (string, error)       { return r.hash(svc), nil }
 func (*room) Spec(compose.Service) ([]byte, error)                       { return []byte("{}"), nil }
+
+func (r *room) hash(svc compose.Service) string {
+	if !r.tell {
+		return ""
+	}
+	return compose.DefinitionHash(svc) + string(svc.Engine)
+}
 
 // kill ends the task of a service as if it had crashed.
 func (r *room) kill(name string) {
@@ -57,6 +65,7 @@ func (r *room) kill(name string) {
 type task struct {
 	room    *room
 	name    string
+	hash    string
 	exited  chan struct{}
 	once    sync.Once
 	started time.Time
@@ -65,7 +74,7 @@ type task struct {
 func (t *task) end()                         { t.once.Do(func() { close(t.exited) }) }
 func (t *task) Pid() int                     { return 77 }
 func (t *task) StartedAt() time.Time         { return t.started }
-func (t *task) Hash() string                 { return "" }
+func (t *task) Hash() string                 { return t.hash }
 func (t *task) Exited() <-chan struct{}      { return t.exited }
 func (t *task) ExitCode() int                { return 0 }
 func (t *task) Delete(context.Context) error { return nil }
