@@ -206,6 +206,11 @@ func (c *engineChoice) applier(files *serviceFiles, halt func(context.Context) e
 			c.stop(ctx, was.Name, halt)
 			o.Did = append(o.Did, fmt.Sprintf("changed the engine from %s to %s", was.Name, now.Name))
 		}
+		if now.Name == engine.None { // no other one will start
+			if err := c.halted(false); err != nil {
+				c.log.Warn(err.Error())
+			}
+		}
 		files.setEngine(now.Engine, !first && !now.same(was))
 		return o, now.fault
 	}

@@ -204,6 +204,9 @@ func TestEngineSwitch(t *testing.T) {
 	if got, want := b.runs(t), "none, docker stopped, docker-containerd stopped, ros/docker"; got != want {
 		t.Errorf("with none: %s, want %s", got, want)
 	}
+	if b.choice.isHalted() {
+		t.Error("with none: another engine is waited for")
+	}
 	if err := b.ask("switch", control.EngineAsk{Name: "docker"}); err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ type Runtime struct {
 
 	log *slog.Logger
 
-	making   sync.Mutex // one network at a time
+	making   chan struct{} // holds one while a network is made or removed
 	mu       sync.Mutex
 	tasks    map[string]*task  // that have not ended, by the id of their container
 	made     map[string]string // by service: the image that its container was made of by name
@@ -74,7 +74,7 @@ var _ supervise.Runtime = (*Runtime)(nil)
 
 // New returns a Runtime over the engine that listens at socket.
 func New(socket string, log *slog.Logger) *Runtime {
-	return &Runtime{Client: NewClient(socket), log: log, tasks: map[string]*task{}, made: map[string]string{}, known: map[string]string{}}
+	return &Runtime{Client: NewClient(socket), log: log, making: make(chan struct{}, 1), tasks: map[string]*task{}, made: map[string]string{}, known: map[string]string{}}
 }
 
 // container is what the engine says about one.
@@ -455,12 +455,25 @@ func (r *Runtime) Remove(ctx context.Context, svc compose.Service) error {
 // itself would take it from containers that do not run, which could not start
 // any more.
 func (r *Runtime) leaveNetwork(ctx context.Context, name string) {
-	r.making.Lock()
-	defer r.making.Unlock()
+	done, err := r.alone(ctx)
+	if err != nil {
+		return
+	}
+	defer done()
 	var in []struct{}
-	err := r.call(ctx, "GET", "/containers/json?all=1&"+filters(map[string][]string{"network": {name}}).Encode(), nil, &in)
+	err = r.call(ctx, "GET", "/containers/json?all=1&"+filters(map[string][]string{"network": {name}}).Encode(), nil, &in)
 	if err == nil && len(in) == 0 {
 		_ = r.call(ctx, "DELETE", "/networks/"+url.PathEscape(name), nil, nil) // somebody may have come meanwhile
+	}
+}
+
+// alone waits until nobody else makes or removes a network, or ctx ends.
+func (r *Runtime) alone(ctx context.Context) (done func(), err error) {
+	select {
+	case r.making <- struct{}{}:
+		return func() { <-r.making }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
 

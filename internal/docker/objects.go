@@ -19,11 +19,14 @@ import (
 // network makes a network unless it is there. Services of a project start at
 // once; one of them makes it, and the others find it.
 func (r *Runtime) network(ctx context.Context, n project.Object) error {
-	r.making.Lock()
-	defer r.making.Unlock()
+	done, err := r.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	var have struct{ Labels map[string]string }
 	path := "/networks/" + url.PathEscape(n.Name)
-	err := r.call(ctx, "GET", path, nil, &have)
+	err = r.call(ctx, "GET", path, nil, &have)
 	hash := hashOf(n.Create)
 	switch {
 	case err == nil && (n.External || have.Labels[labelHash] == hash || have.Labels[labelHash] == ""):

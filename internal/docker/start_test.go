@@ -2,6 +2,7 @@ package docker_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -80,6 +81,36 @@ func TestNetworkThatSomebodyElseMakes(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// An engine that does not get on with a network holds nobody who gives up.
+func TestNetworkIsNotWaitedForForEver(t *testing.T) {
+	e := newFakeEngine(t)
+	all := shop(t, "services: {a: {image: x}, b: {image: x}}")
+	e.making.Lock()
+	var first sync.WaitGroup
+	first.Go(func() {
+		if _, err := e.runtime.Start(t.Context(), all["a"]); err != nil {
+			t.Errorf("who has waited: %v", err)
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := e.runtime.Start(ctx, all["b"])
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("who gives up: %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("it waits although its time is over")
+	}
+	e.making.Unlock()
+	first.Wait()
 }
 
 func count(all []string, one string) (n int) {
