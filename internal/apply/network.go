@@ -35,7 +35,7 @@ func Network(ctx context.Context, h *Host, cfg *config.Config) (Outcome, error) 
 		text      []byte
 		perm      os.FileMode
 	}{
-		{networkSettings, "links are set up as the config says", settings, 0o600}, // commands may have passwords in them
+		{networkSettings, "links are being set up as the config says: ros service ps network shows when they are", settings, 0o600}, // commands may have passwords in them
 		{networkDNS, "name servers of the config are new", resolvers(cfg.Rancher.Network.DNS), 0o644},
 		{networkFallback, "name servers for when there are no others are new", resolvers(cfg.Rancher.Defaults.Network.DNS), 0o644},
 	} {

@@ -43,7 +43,7 @@ rancher:
   network: {interfaces: {eth0: {dhcp: true}}}
 `
 	b.expect(apply.Network, load(t, text), apply.Outcome{
-		Did:     []string{"links are set up as the config says", "name servers for when there are no others are new"},
+		Did:     []string{"links are being set up as the config says: ros service ps network shows when they are", "name servers for when there are no others are new"},
 		Restart: []string{"network"},
 	}, "")
 	b.want(map[string]string{"run/ros/config/network/resolv.conf.default": "search default.test\nnameserver 10.0.2.54\n"})
@@ -65,7 +65,7 @@ rancher:
       eth0: {address: 192.0.2.7/24, gateway: 192.0.2.1, routes: [{to: 10.0.0.0/8, via: 192.0.2.2}]}
       any: {match: "mac=52:54:*", dhcp: true, post_up: [[ip, link, show, $iface]]}
 `
-	links := apply.Outcome{Did: []string{"links are set up as the config says"}, Restart: []string{"network"}}
+	links := apply.Outcome{Did: []string{"links are being set up as the config says: ros service ps network shows when they are"}, Restart: []string{"network"}}
 	if _, err := b.apply(apply.Network, new(load(t, usual))); err != "" {
 		t.Fatal(err)
 	}
