@@ -229,6 +229,46 @@ func TestConsoleTrialCutShort(t *testing.T) {
 	}
 }
 
+// A rosd that ends between letting logins go on in another console and writing
+// that into the config leaves them there. The next rosd does as the config says,
+// and a second switch works.
+func TestConsoleSwitchCutShort(t *testing.T) {
+	h := newHall(t)
+	if _, err := h.take(t.Context(), control.ConsoleName{Name: "debian"}, func(control.ImageStep) {}); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.swap(t.Context(), "debian"); err != nil {
+		t.Fatal(err)
+	}
+	h.nextRosd()
+	if now, _ := h.consoles.current(); now != "debian" {
+		t.Errorf("the next rosd believes that logins are in %s", now)
+	}
+	if h.provision(t.Context()) {
+		t.Error("a console is missing")
+	}
+	if got, want := h.looks(), "current default, disabled debian, docker healthy, ntp healthy, config default"; got != want {
+		t.Errorf("after the next rosd: %s\nwant %s", got, want)
+	}
+	if err := h.ask("switch", "debian"); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := h.looks(), "disabled default, current debian, console-debian running, docker healthy, ntp healthy, config debian"; got != want {
+		t.Errorf("after a second switch: %s\nwant %s", got, want)
+	}
+}
+
+// nextRosd is the consoles as a rosd of the same boot finds them.
+func (h *hall) nextRosd() {
+	c := h.consoles
+	h.consoles = newConsoles(&consoles{
+		root: c.root, kept: c.kept, configs: c.configs, files: c.files, supervisor: c.supervisor, images: c.images, bring: c.bring,
+		catalog: c.catalog, gives: c.gives, log: c.log,
+	})
+	h.first(h.configs0().config().Rancher.Console)
+	h.configs0().driver.Appliers["console"] = h.applier()
+}
+
 func TestConsoleEnable(t *testing.T) {
 	h := newHall(t)
 	archive := filepath.Join(h.dir, "box.tar")
