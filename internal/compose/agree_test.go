@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/sirupsen/logrus"
@@ -26,6 +27,7 @@ import (
 
 func TestMain(m *testing.M) {
 	logrus.SetOutput(io.Discard) // compose-go warns where we refuse
+	dotenv.RegisterFormat(compose.RawFormat, compose.RawValues)
 	os.Exit(m.Run())
 }
 
@@ -64,8 +66,14 @@ func TestAgreesOnAnyValue(t *testing.T) {
 		"{test: a, interval: 5s, retries: '3'}", "{test: a, start_period: 1m}", "{disable: true}", "{b: {}}", "{b: {condition: service_healthy}}", "{b: {condition: service_started, required: 'false'}}", "{b: {condition: service_started, restart: true}}", "{b: {required: false, restart: true}}",
 		"{b: {required: 'false'}}", "{b: {restart: 'true'}}", "{b: {condition: service_started, x-a: b}}", "{driver: local}", "{options: {max-size: 1m, max-file: 3}}", "{options: {max-file: '3'}}", "{options: {max-size: 1000000}}",
 		"{resources: {limits: {memory: 64m}}}", "{resources: {limits: {cpus: 0.5, pids: 5}}}", "{resources: {limits: {cpus: '0.5', pids: '5'}}}", "{resources: {}}", "{resources: {limits: {}}}",
-		"{resources: {limits: {memory: 67108864}}}", "{resources: {limits: {pids: -1}}}", "{x-a: b}", "[1101, dialout]", "['1101']", "{net.a: 1}", "[net.a=1]", "/run", "['/run:size=1m,mode=1777']", "&a [x, *a]",
+		"{resources: {limits: {memory: 67108864}}}", "{resources: {limits: {pids: -1}}}", "{x-a: b}", "web.env", "[web.env, web.raw]", "[{path: web.env, required: 'true'}]", "[{path: web.raw, format: raw}]", "[{path: none.env, required: false}]", "web.labels", "[web.labels]",
+		"[page]", "[word, page]", "[{source: page, target: /etc/page, uid: '5', gid: '6', mode: 0440}]", "[{source: word, target: word, mode: '0400'}]", "[{source: word, target: ../x}]",
+		"'0-3,5'", "50000", "['c 1:3 mr', 'a *:* rwm']", "linux/amd64", "[dev, test]", "json-file", "{driver: json-file}", "{mode: replicated, replicas: 1}", "{replicas: '1'}",
+		"{restart_policy: {}}", "{restart_policy: {condition: on-failure, max_attempts: 3}}", "{restart_policy: {condition: none}}", "{resources: {reservations: {memory: 32m}}}",
+		"[other:/b]", "['vol:/b:nocopy']", "['/a:/b:z']", "[{type: volume, source: other, target: /b, consistency: cached, volume: {nocopy: true}}]", "[{type: bind, source: /a, target: /b, bind: {selinux: z}}]",
+		"[1101, dialout]", "['1101']", "{net.a: 1}", "[net.a=1]", "/run", "['/run:size=1m,mode=1777']", "&a [x, *a]",
 	}
+	const top = "volumes: {vol: , v: , other: {name: another, driver: local}}\nconfigs: {page: {file: page.html}, word: {content: 'hello ${SET}'}}\nsecrets: {page: {file: ./page.html}, word: {environment: SET}}\n"
 	accepted := 0
 	for _, key := range slices.Sorted(maps.Keys(compose.Supported)) {
 		for _, value := range values {
@@ -73,8 +81,8 @@ func TestAgreesOnAnyValue(t *testing.T) {
 			if key == "image" {
 				image = ""
 			}
-			file := "volumes: {vol: , v: }\nservices: {a: {" + image + "x-ros: {scope: system}, " + key + ": " + value + "}}\n"
-			if services, _ := compose.Parse("/etc/s/x.yml", []byte(file), nil); len(services) > 0 {
+			file := top + "services: {a: {" + image + "x-ros: {scope: system}, " + key + ": " + value + "}}\n"
+			if services, _ := compose.ParseIn(besides(t), []byte(file), given); len(services) > 0 {
 				accepted++
 			}
 			agree(t, []byte(file))
@@ -85,12 +93,25 @@ func TestAgreesOnAnyValue(t *testing.T) {
 	}
 }
 
+// besides is a path in the folder with the files that examples name.
+func besides(t testing.TB) string {
+	t.Helper()
+	path, err := filepath.Abs("testdata/beside/x.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// given is what the examples are read with.
+var given = compose.Setting{Env: map[string]string{"SET": "set", "COMPOSE_PROFILES": "every,dev"}, Files: compose.FromDisk}
+
 // agree fails when Parse accepts a service of the OS that compose-go refuses
 // or reads otherwise.
 func agree(t *testing.T, file []byte) {
 	t.Helper()
-	const path = "/etc/s/x.yml"
-	services, faults := compose.Parse(path, file, nil)
+	path := besides(t)
+	services, faults := compose.ParseIn(path, file, given)
 	if len(faults) > 0 || !slices.ContainsFunc(services, func(s compose.Service) bool { return s.Scope == compose.ScopeSystem }) {
 		return // nothing for the OS, or refused: then there is nothing to agree on
 	}
@@ -100,9 +121,10 @@ func agree(t *testing.T, file []byte) {
 	project, err := loader.LoadWithContext(context.Background(), types.ConfigDetails{
 		WorkingDir:  filepath.Dir(path),
 		ConfigFiles: []types.ConfigFile{{Filename: path, Content: file}},
-		Environment: types.Mapping{},
+		Environment: given.Env,
 	}, func(o *loader.Options) {
 		o.SetProjectName("x", true)
+		o.Profiles = strings.Split(given.Env["COMPOSE_PROFILES"], ",")
 		o.SkipConsistencyCheck = true // wants every dependency in the same file
 		o.SkipNormalization = true
 	})
@@ -115,8 +137,12 @@ func agree(t *testing.T, file []byte) {
 		if !ok {
 			t.Fatalf("compose-go has no service %q", s.Name)
 		}
+		want := meant(project, theirs)
 		for key, got := range ours(s) {
-			want := meant(theirs)[key]
+			want := want[key]
+			if len(theirs.VolumesFrom) > 0 && (key == "volumes" || key == "depends_on") {
+				continue // compose-go leaves them to the engine
+			}
 			if fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Errorf("%s.%s = %v, compose-go says %v\n%s", s.Name, key, got, want, file)
 			}
@@ -130,7 +156,14 @@ func ours(s compose.Service) map[string]any {
 		"group_add": s.GroupAdd, "labels": sorted(s.Labels), "sysctls": sorted(s.Sysctls), "privileged": s.Privileged,
 		"read_only": s.ReadOnly, "tty": s.TTY, "memory": s.MemoryBytes, "pids": s.PidsLimit, "cpus": float32(s.CPUs),
 		"cpu_shares": s.CPUShares, "oom_score_adj": s.OOMScoreAdj, "stop_grace_period": s.StopGracePeriod,
+		"annotations": sorted(s.Annotations), "memory_low": s.MemoryLow, "memory_swap": s.MemorySwap, "cpu_quota": s.CPUQuota,
+		"cpu_period": s.CPUPeriod, "cpuset": s.CPUSet, "shm": s.ShmBytes, "device_rules": s.DeviceRules, "restart": s.Restart,
 	}
+	var files []string
+	for _, f := range s.Files {
+		files = append(files, fmt.Sprintf("%s %s %d %d %o %s", f.Source, f.Target, f.UID, f.GID, f.Mode, f.Text))
+	}
+	m["files"] = files
 	var volumes, devices, depends, limits []string
 	for _, v := range s.Mounts {
 		if v.Type != "tmpfs" {
@@ -153,12 +186,19 @@ func ours(s compose.Service) map[string]any {
 	return m
 }
 
-func meant(s types.ServiceConfig) map[string]any {
+func meant(p *types.Project, s types.ServiceConfig) map[string]any {
 	m := map[string]any{
 		"image": s.Image, "entrypoint": []string(s.Entrypoint), "command": []string(s.Command), "user": s.User,
 		"group_add": s.GroupAdd, "labels": sorted(s.Labels), "sysctls": sorted(s.Sysctls), "privileged": s.Privileged,
 		"read_only": s.ReadOnly, "tty": s.Tty, "memory": int64(s.MemLimit), "pids": max(s.PidsLimit, 0),
 		"cpus": s.CPUS, "cpu_shares": s.CPUShares, "oom_score_adj": s.OomScoreAdj, "stop_grace_period": 10 * time.Second,
+		"annotations": sorted(s.Annotations), "memory_low": int64(s.MemReservation), "memory_swap": int64(s.MemSwapLimit),
+		"cpu_quota": int64(s.CPUQuota), "cpu_period": int64(s.CPUPeriod), "cpuset": s.CPUSet, "shm": int64(s.ShmSize),
+		"device_rules": s.DeviceCgroupRules, "restart": restart(s), "files": append(
+			files("configs", types.Configs(p.Configs), s.Configs), files("secrets", types.Configs(asConfigs(p.Secrets)), asReferences(s.Secrets))...),
+	}
+	if s.Deploy != nil && s.Deploy.Resources.Reservations != nil && s.Deploy.Resources.Reservations.MemoryBytes != 0 {
+		m["memory_low"] = int64(s.Deploy.Resources.Reservations.MemoryBytes)
 	}
 	if s.Deploy != nil && s.Deploy.Resources.Limits != nil {
 		limits := s.Deploy.Resources.Limits
@@ -182,8 +222,11 @@ func meant(s types.ServiceConfig) map[string]any {
 	for _, v := range s.Volumes {
 		var propagation string
 		var create bool
-		if v.Bind != nil {
+		if v.Bind != nil && v.Type == "bind" { // an option z makes one of a volume, too
 			propagation, create = v.Bind.Propagation, bool(v.Bind.CreateHostPath)
+		}
+		if name := p.Volumes[v.Source].Name; v.Type == "volume" && name != "" {
+			v.Source = name
 		}
 		if v.Type != "tmpfs" {
 			volumes = append(volumes, fmt.Sprint(v.Type, filepath.Clean(v.Source), filepath.Clean(v.Target), v.ReadOnly, propagation, create))
@@ -222,6 +265,72 @@ func meant(s types.ServiceConfig) map[string]any {
 		m["healthcheck"] = fmt.Sprint(argv, start)
 	}
 	return m
+}
+
+// restart is what restart and deploy.restart_policy say.
+func restart(s types.ServiceConfig) compose.Restart {
+	mode, count, _ := strings.Cut(s.Restart, ":")
+	r := compose.Restart{Mode: compose.RestartMode(mode)}
+	fmt.Sscan(count, &r.MaxRetries)
+	if mode == "" {
+		r.Mode = compose.RestartNo
+		if s.Deploy != nil && s.Deploy.RestartPolicy != nil {
+			policy := s.Deploy.RestartPolicy
+			r.Mode = map[string]compose.RestartMode{"": compose.RestartAlways, "any": compose.RestartAlways,
+				"none": compose.RestartNo, "on-failure": compose.RestartOnFailure}[policy.Condition]
+			if policy.MaxAttempts != nil {
+				r.MaxRetries = int(*policy.MaxAttempts)
+			}
+		}
+	}
+	return r
+}
+
+func asConfigs(secrets types.Secrets) types.Configs {
+	all := types.Configs{}
+	for name, s := range secrets {
+		all[name] = types.ConfigObjConfig(s)
+	}
+	return all
+}
+
+func asReferences(secrets []types.ServiceSecretConfig) (all []types.ServiceConfigObjConfig) {
+	for _, s := range secrets {
+		all = append(all, types.ServiceConfigObjConfig(s))
+	}
+	return all
+}
+
+// files are the configs or secrets of a service, with the targets and modes of
+// the specification.
+func files(kind string, objects types.Configs, refs []types.ServiceConfigObjConfig) (list []string) {
+	for _, ref := range refs {
+		target, uid, gid, mode := ref.Target, ref.UID, ref.GID, types.FileMode(0o444)
+		if ref.Mode != nil {
+			mode = *ref.Mode
+		}
+		home := map[string]string{"configs": "/", "secrets": "/run/secrets/"}[kind]
+		if target == "" {
+			target = ref.Source
+		}
+		if !filepath.IsAbs(target) {
+			target = home + target
+		}
+		if uid == "" {
+			uid = "0"
+		}
+		if gid == "" {
+			gid = "0"
+		}
+		o := objects[ref.Source]
+		text := o.Content
+		if o.File != "" {
+			read, _ := os.ReadFile(o.File)
+			text = string(read)
+		}
+		list = append(list, fmt.Sprintf("%s.%s %s %s %s %o %s", kind, ref.Source, filepath.Clean(target), uid, gid, mode, text))
+	}
+	return list
 }
 
 func sorted(m map[string]string) string {

@@ -62,19 +62,21 @@ func TestDocumentation(t *testing.T) {
 	}
 
 	for _, example := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
-		if services, faults := compose.Parse("example.yml", []byte(example[1]), nil); len(faults) > 0 || len(services) == 0 {
+		if services, faults := compose.ParseIn(besides(t), []byte(example[1]), given); len(faults) > 0 || len(services) == 0 {
 			t.Errorf("example in the documentation has faults: %v", faults)
 		}
 		agree(t, []byte(example[1]))
 	}
 }
 
-var row = regexp.MustCompile("(?m)^\\| `([a-zA-Z_.-]+)` \\|")
+var row = regexp.MustCompile("(?m)^\\| ((?:`[a-zA-Z_.-]+`(?:, )?)+) \\|")
 
 func rows(section string) []string {
 	var keys []string
 	for _, m := range row.FindAllStringSubmatch(section, -1) {
-		keys = append(keys, m[1])
+		for key := range strings.SplitSeq(m[1], ", ") {
+			keys = append(keys, strings.Trim(key, "`"))
+		}
 	}
 	return keys
 }

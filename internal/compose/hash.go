@@ -27,6 +27,10 @@ func DefinitionHash(s Service) string {
 		// among the CPUs is refused when the file is read.
 		panic("internal error: cannot write a service as JSON: " + err.Error())
 	}
+	for _, f := range s.Files { // JSON does not have what they say
+		sum := sha256.Sum256(f.Text)
+		text = append(text, sum[:]...)
+	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
 }

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -56,6 +57,28 @@ var supported = map[string]setter{
 	"stop_signal":       (*reader).stopSignal,
 	"stop_grace_period": func(r *reader, s *Service, v yamldoc.Value) { s.StopGracePeriod, _ = r.duration(v, 0) },
 	"logging":           (*reader).logging,
+
+	"env_file":    (*reader).envFiles,
+	"label_file":  (*reader).labelFiles,
+	"annotations": (*reader).annotations,
+	"platform":    (*reader).platform,
+
+	"configs":             func(r *reader, s *Service, v yamldoc.Value) { r.references(s, "configs", v) },
+	"secrets":             func(r *reader, s *Service, v yamldoc.Value) { r.references(s, "secrets", v) },
+	"volumes_from":        func(r *reader, _ *Service, v yamldoc.Value) { r.volumesFrom(v) },
+	"userns_mode":         func(r *reader, _ *Service, v yamldoc.Value) { r.oneOf(v, "host") },
+	"shm_size":            func(r *reader, s *Service, v yamldoc.Value) { s.ShmBytes, _ = r.size(v, 1) },
+	"device_cgroup_rules": (*reader).deviceRules,
+	"mem_reservation":     (*reader).memReservation,
+	"memswap_limit":       (*reader).memSwapLimit,
+	"cpu_quota":           func(r *reader, s *Service, v yamldoc.Value) { s.CPUQuota, _ = r.integer(v, 1000, math.MaxInt64) },
+	"cpu_period":          func(r *reader, s *Service, v yamldoc.Value) { s.CPUPeriod, _ = r.integer(v, 1000, 1_000_000) },
+	"cpuset":              (*reader).cpuset,
+
+	"profiles":       func(*reader, *Service, yamldoc.Value) {}, // read before all others: they depend on it
+	"scale":          func(r *reader, _ *Service, v yamldoc.Value) { r.once(v) },
+	"attach":         func(r *reader, _ *Service, v yamldoc.Value) { r.boolean(v) }, // nobody is
+	"container_name": (*reader).containerName,
 }
 
 // known are the keys that a misspelt one may have meant.
@@ -64,77 +87,60 @@ var known = append(names(supported), "x-ros")
 // refused is every other key of a Compose service and why a service of the OS
 // cannot have it.
 var refused = map[string]string{
-	"annotations":         `use "labels"`,
-	"attach":              "there is no terminal to attach to",
-	"blkio_config":        "block I/O is not limited",
-	"build":               "nothing is built on this machine; name an image that a registry has",
-	"cgroup_parent":       "every service has its own cgroup, /services/NAME",
-	"configs":             `bind-mount the file with "volumes"`,
-	"container_name":      "the container has the name of the service",
-	"cpu_count":           `use "cpus"`,
-	"cpu_percent":         `use "cpus"`,
-	"cpu_period":          `use "cpus"`,
-	"cpu_quota":           `use "cpus"`,
-	"cpu_rt_period":       "realtime scheduling is not handed out by cgroup",
-	"cpu_rt_runtime":      "realtime scheduling is not handed out by cgroup",
-	"cpuset":              `use "cpus" or "cpu_shares"`,
-	"credential_spec":     "it is for Windows containers",
-	"develop":             "it is for development with docker compose",
-	"device_cgroup_rules": `list the devices under "devices"`,
-	"dns":                 "services of the OS use the resolv.conf of the machine",
-	"dns_opt":             "services of the OS use the resolv.conf of the machine",
-	"dns_search":          "services of the OS use the resolv.conf of the machine",
-	"dockerfile":          "nothing is built on this machine; name an image that a registry has",
-	"domainname":          `use "hostname"`,
-	"env_file":            `write the values under "environment"`,
-	"expose":              "services of the OS use the network of the machine; a port needs no key",
-	"extends":             "a service file stands alone; within it, use YAML anchors",
-	"external_links":      "services of the OS use the network of the machine",
-	"extra_hosts":         "services of the OS use the hosts file of the machine",
-	"gpus":                `list the devices under "devices"`,
-	"init":                "the program of the image is process 1 of the container and has to be fit for that",
-	"isolation":           "it is for Windows containers",
-	"label_file":          `write them under "labels"`,
-	"links":               `services of the OS use the network of the machine; for the order use "depends_on"`,
-	"log_driver":          `logs are files; "logging" bounds them`,
-	"log_opt":             `use "logging"`,
-	"mac_address":         "services of the OS use the network of the machine",
-	"mem_reservation":     `use "mem_limit"`,
-	"mem_swappiness":      `use "mem_limit"`,
-	"memswap_limit":       `use "mem_limit"`,
-	"models":              "it is for docker compose",
-	"net":                 `use "network_mode"`,
-	"networks":            `services of the OS use the network of the machine ("network_mode": "host" or "none")`,
-	"oom_kill_disable":    `use "oom_score_adj"`,
-	"platform":            "images of the OS are those of the machine's architecture",
-	"ports":               "services of the OS use the network of the machine; a port needs no key",
-	"post_start":          `use another service that has this one under "depends_on"`,
-	"pre_start":           `use a one-shot service and "depends_on"`,
-	"pre_stop":            `use "stop_signal" and "stop_grace_period"`,
-	"profiles":            "a service that should not run does not belong in the file",
-	"provider":            "it is for docker compose",
-	"pull_refresh_after":  "images are pulled when somebody says so, and not else",
-	"runtime":             "every service runs with the runtime of the OS",
-	"scale":               "a service of the OS runs once",
-	"secrets":             `bind-mount the file with "volumes"`,
-	"shm_size":            `mount a tmpfs on /dev/shm with "volumes"`,
-	"stdin_open":          "there is no terminal to read from",
-	"storage_opt":         `the writable layer is in memory, or with "x-ros.persistent" on the state disk`,
-	"umask":               "set it in the command",
-	"use_api_socket":      `bind-mount the socket with "volumes"`,
-	"userns_mode":         "services of the OS have no user namespace",
-	"volume_driver":       `use "volumes"`,
-	"volumes_from":        `list them under "volumes"`,
+	"blkio_config":       "block I/O is not limited",
+	"build":              "nothing is built on this machine; name an image that a registry has",
+	"cgroup_parent":      "every service has its own cgroup, /services/NAME",
+	"cpu_count":          `use "cpus"`,
+	"cpu_percent":        `use "cpus"`,
+	"cpu_rt_period":      "realtime scheduling is not handed out by cgroup",
+	"cpu_rt_runtime":     "realtime scheduling is not handed out by cgroup",
+	"credential_spec":    "it is for Windows containers",
+	"develop":            "it is for development with docker compose",
+	"dns":                "services of the OS use the resolv.conf of the machine",
+	"dns_opt":            "services of the OS use the resolv.conf of the machine",
+	"dns_search":         "services of the OS use the resolv.conf of the machine",
+	"dockerfile":         "nothing is built on this machine; name an image that a registry has",
+	"domainname":         `use "hostname"`,
+	"expose":             "services of the OS use the network of the machine; a port needs no key",
+	"extends":            "a service file stands alone; within it, use YAML anchors",
+	"external_links":     "services of the OS use the network of the machine",
+	"extra_hosts":        "services of the OS use the hosts file of the machine",
+	"gpus":               `list the devices under "devices"`,
+	"init":               "the program of the image is process 1 of the container and has to be fit for that",
+	"isolation":          "it is for Windows containers",
+	"links":              `services of the OS use the network of the machine; for the order use "depends_on"`,
+	"log_driver":         `logs are files; "logging" bounds them`,
+	"log_opt":            `use "logging"`,
+	"mac_address":        "services of the OS use the network of the machine",
+	"mem_swappiness":     "the kernel has one swappiness for all (cgroup v2)",
+	"models":             "it is for docker compose",
+	"net":                `use "network_mode"`,
+	"networks":           `services of the OS use the network of the machine ("network_mode": "host" or "none")`,
+	"oom_kill_disable":   `use "oom_score_adj"`,
+	"ports":              "services of the OS use the network of the machine; a port needs no key",
+	"post_start":         `use another service that has this one under "depends_on"`,
+	"pre_start":          `use a one-shot service and "depends_on"`,
+	"pre_stop":           `use "stop_signal" and "stop_grace_period"`,
+	"provider":           "it is for docker compose",
+	"pull_refresh_after": "images are pulled when somebody says so, and not else",
+	"runtime":            "every service runs with the runtime of the OS",
+	"stdin_open":         "there is no terminal to read from",
+	"storage_opt":        `the writable layer is in memory, or with "x-ros.persistent" on the state disk`,
+	"umask":              "set it in the command",
+	"use_api_socket":     `bind-mount the socket with "volumes"`,
+	"volume_driver":      `use "volumes"`,
 }
 
 // forUserScope are the keys at the top of a file that only services of the
 // user's engine can refer to.
-var forUserScope = []string{"networks", "configs", "secrets", "models", "jobs", "include"}
+var forUserScope = []string{"networks", "models", "jobs", "include"}
 
 // found is a service as far as it is known before its keys are read.
 type found struct {
 	Service
-	pairs []yamldoc.Pair
+	pairs   []yamldoc.Pair
+	resting bool    // none of its profiles is switched on
+	from    []entry // volumes_from
 }
 
 // serviceName is what containerd takes for an identifier.
@@ -222,6 +228,10 @@ func (r *reader) topLevel(root yamldoc.Value, services []found) {
 		case p.Key == "version": // of the format; Compose gave it up and reads any
 		case p.Key == "volumes":
 			r.namedVolumes(p.Value)
+		case p.Key == "configs" || p.Key == "secrets":
+			if slices.ContainsFunc(services, func(s found) bool { return s.Scope == ScopeSystem }) {
+				r.objects(p.Key, p.Value)
+			} // else they are for the engine to judge
 		case slices.Contains(forUserScope, p.Key):
 			if !forUsers {
 				r.wrongKey(p, "is not supported: no service in this file has the scope %q", ScopeUser)
@@ -230,7 +240,7 @@ func (r *reader) topLevel(root yamldoc.Value, services []found) {
 			r.wrongKey(p, "belongs to a service, not to the file")
 		case strings.HasPrefix(p.Key, "x-"):
 		default:
-			r.unknown(p, []string{"services", "name", "volumes"})
+			r.unknown(p, []string{"services", "name", "volumes", "configs", "secrets"})
 		}
 	}
 	switch {
@@ -238,18 +248,6 @@ func (r *reader) topLevel(root yamldoc.Value, services []found) {
 		r.fileFault(`has no "services"`)
 	case len(services) == 0:
 		r.fileFault(`has no service under "services"`)
-	}
-}
-
-// namedVolumes notes the volumes that services may mount by name.
-func (r *reader) namedVolumes(v yamldoc.Value) {
-	if v.Kind() != yamldoc.Mapping {
-		r.wrong(v, "must be a mapping (name of a volume:)")
-		return
-	}
-	for _, p := range v.Pairs() {
-		plain := p.Value.Tag() == "!!null" || p.Value.Kind() == yamldoc.Mapping && len(p.Value.Pairs()) == 0
-		r.volumes[p.Key] = plain
 	}
 }
 
@@ -302,6 +300,9 @@ func (r *reader) system(s *Service, pairs []yamldoc.Pair) {
 			r.unknown(p, known)
 		}
 	}
+	r.readEnvFiles(s)
+	r.readLabelFiles(s)
+	r.deployed(s, given)
 	r.together(s, given)
 }
 
@@ -323,6 +324,7 @@ func (r *reader) together(s *Service, given map[string]yamldoc.Pair) {
 	if p, ok := given["x-ros"]; ok && !s.Privileged && s.PrivilegedWhy != "" {
 		r.wrongKey(p, "privileged-reason without \"privileged: true\"")
 	}
+	r.limits(s, given)
 	if p, ok := given["hostname"]; ok && s.UtsMode == "host" {
 		r.wrongKey(p, `with "uts: host" this would be the name of the machine`)
 	}

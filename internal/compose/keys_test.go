@@ -1,6 +1,7 @@
 package compose_test
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
@@ -102,8 +103,25 @@ func TestKeys(t *testing.T) {
 		{lines: `mem_limit: 64`, faults: []string{`5: services.a.mem_limit: "64" is too small: it must be at least 6MiB`}},
 		{lines: `mem_limit: 99999999999999999999g`, faults: []string{`5: services.a.mem_limit: "99999999999999999999g" must be a size like "64m"`}},
 		{lines: "mem_limit: 64m\ndeploy: {resources: {limits: {memory: 65m}}}", faults: []string{`6: services.a.deploy.resources.limits.memory: 68157440 contradicts the 67108864 that stands above under another key`}},
-		{lines: `deploy: {replicas: 2}`, faults: []string{`5: services.a.deploy.replicas: is not supported in scope "system": of deploy only resources.limits is`}},
-		{lines: `deploy: {resources: {reservations: {}}}`, faults: []string{`5: services.a.deploy.resources.reservations: is not supported in scope "system": of deploy only resources.limits is`}},
+		{lines: `deploy: {replicas: 2}`, faults: []string{`5: services.a.deploy.replicas: 2 is not supported: a service of the OS runs once`}},
+		{lines: `deploy: {resources: {reservations: {cpus: "1"}}}`, faults: []string{`5: services.a.deploy.resources.reservations.cpus: is not supported in scope "system": it is for a swarm; use "cpu_shares"`}},
+		{lines: `deploy: {placement: {}}`, faults: []string{`5: services.a.deploy.placement: is not supported in scope "system": it is for a swarm`}},
+		{lines: `deploy: {restart_policy: {condition: any, max_attempts: 3}}`, faults: []string{`5: services.a.deploy.restart_policy: "max_attempts" needs "condition: on-failure"`}},
+		{lines: `deploy: {restart_policy: {delay: 5s}}`, faults: []string{`5: services.a.deploy.restart_policy.delay: is not supported in scope "system": the delay doubles from 100 ms to 30 s by itself`}},
+		{lines: `scale: 3`, faults: []string{`5: services.a.scale: 3 is not supported: a service of the OS runs once`}},
+		{lines: "memswap_limit: 64m", faults: []string{`5: services.a.memswap_limit: must be at least "mem_limit", which is part of it`}},
+		{lines: "mem_limit: 64m\nmemswap_limit: 32m", faults: []string{`6: services.a.memswap_limit: must be at least "mem_limit", which is part of it`}},
+		{lines: "memswap_limit: -1"},
+		{lines: "mem_limit: 64m\nmem_reservation: 65m", faults: []string{`6: services.a.mem_reservation: is more than "mem_limit"`}},
+		{lines: "cpus: 1\ncpu_quota: 50000", faults: []string{`6: services.a.cpu_quota: is said by "cpus" already`}},
+		{lines: "cpu_quota: 50000\ncpu_period: 100000"},
+		{lines: `cpuset: "0-"`, faults: []string{`5: services.a.cpuset: "0-" must be a list of CPUs like "0-3,5"`}},
+		{lines: `device_cgroup_rules: ["x 1:3 rw"]`, faults: []string{`5: services.a.device_cgroup_rules: "x 1:3 rw" must be TYPE MAJOR:MINOR ACCESS, like "c 1:3 rw"`}},
+		{lines: "ipc: host\nshm_size: 32m", faults: []string{`6: services.a.shm_size: has no meaning with "ipc: host"`}},
+		{lines: `platform: linux/s390x`, faults: []string{`5: services.a.platform: "linux/s390x" is not supported: this machine is "linux/` + runtime.GOARCH + `"`}},
+		{lines: `container_name: other`, faults: []string{`5: services.a.container_name: "other" is not supported in scope "system": the container has the name of the service, "a"`}},
+		{lines: `volumes: [{type: volume, source: v, target: /v, volume: {nocopy: false}}]`, faults: []string{`5: services.a.volumes[0].volume.nocopy: false is not supported: a new volume is empty`}},
+		{lines: `volumes: ["/a:/b:z,delegated"]`},
 		{lines: `pids_limit: many`, faults: []string{`5: services.a.pids_limit: "many" must be a whole number`}},
 		{lines: `cpus: NaN`, faults: []string{`5: services.a.cpus: "NaN" must be a number of CPUs, at least 0.01`}},
 		{lines: `oom_score_adj: -2000`, faults: []string{`5: services.a.oom_score_adj: -2000 must be between -1000 and 1000`}},
@@ -130,7 +148,7 @@ func TestKeys(t *testing.T) {
 		{lines: `stop_signal: SIGFOO`, faults: []string{`5: services.a.stop_signal: "SIGFOO" is no signal (SIGTERM, SIGINT, …)`}},
 		{lines: `stop_grace_period: -5s`, faults: []string{`5: services.a.stop_grace_period: "-5s" is too short: it must be at least 0s`}},
 		{lines: `stop_grace_period: 1h1m1s`},
-		{lines: `logging: {driver: syslog}`, faults: []string{`5: services.a.logging.driver: "syslog" is not supported: it must be "local"`}},
+		{lines: `logging: {driver: syslog}`, faults: []string{`5: services.a.logging.driver: "syslog" is not supported: it must be "local" or "json-file"`}},
 		{lines: `logging: {options: {max-sizes: 1m}}`, faults: []string{`5: services.a.logging.options.max-sizes: unknown key (did you mean "max-size"?)`}},
 		{lines: `logging: {options: {max-size: 1k}}`, faults: []string{`5: services.a.logging.options.max-size: "1k" is too small: it must be at least 16KiB`}},
 	} {

@@ -43,14 +43,14 @@ func (f Fault) Error() string {
 // All faults come at once. A fault inside a service costs only that service; a
 // fault of the whole file costs the file, and then each service whose name
 // could be read has a fault of its own that says so.
-func Load(path string) ([]Service, []Fault) { return load(path, filepath.Dir(path), nil) }
+func Load(path string) ([]Service, []Fault) { return load(path, Setting{Files: FromDisk}) }
 
-func load(path, home string, env map[string]string) ([]Service, []Fault) {
+func load(path string, in Setting) ([]Service, []Fault) {
 	data, err := yamldoc.Read(path)
 	if err != nil {
 		return nil, []Fault{{File: path, Message: err.Error()}}
 	}
-	return parse(path, home, data, env)
+	return ParseIn(path, data, in)
 }
 
 // Sources are the places services come from.
@@ -60,6 +60,7 @@ type Sources struct {
 	Config []ConfigService   // services of the cloud-config
 	Env    map[string]string // values for ${NAME}
 	Homes  map[string]string // of Files: where relative paths begin, if not beside the file
+	Kept   map[string]Kept   // of Files: what the files that it names said; others are asked now
 }
 
 // LoadDir is LoadAll of nothing but directories.
@@ -83,17 +84,17 @@ func LoadAll(src Sources) ([]Service, []Fault) {
 			if (ext != ".yml" && ext != ".yaml") || strings.HasPrefix(name, ".") || entry.IsDir() {
 				continue
 			}
-			c.add(load(filepath.Join(dir, name), dir, src.Env))
+			c.add(load(filepath.Join(dir, name), Setting{Env: src.Env, Files: FromDisk}))
 		}
 	}
 	for _, path := range src.Files {
-		home := src.Homes[path]
-		if home == "" {
-			home = filepath.Dir(path)
+		in := Setting{Home: src.Homes[path], Env: src.Env, Files: FromDisk}
+		if kept, ok := src.Kept[path]; ok {
+			in.Files = kept.Read
 		}
-		c.add(load(path, home, src.Env))
+		c.add(load(path, in))
 	}
-	c.add(ParseConfig(src.Config, src.Env))
+	c.add(ParseConfig(src.Config, Setting{Env: src.Env, Files: FromDisk}))
 	return c.services, c.faults
 }
 
@@ -142,14 +143,27 @@ func redefined(file string, line int, name, place string) Fault {
 		Message: fmt.Sprintf("there is a service %q already, from %s", name, place)}
 }
 
-// Parse is Load for content that has been read already; path is what faults
-// call it and where relative paths start. env has the values for ${NAME}.
+// Parse is Load for content that has been read already and stands alone; path is
+// what faults call it and where relative paths start. env has the values for
+// ${NAME}.
 func Parse(path string, data []byte, env map[string]string) ([]Service, []Fault) {
-	return parse(path, filepath.Dir(path), data, env)
+	return ParseIn(path, data, Setting{Env: env})
 }
 
-func parse(path, home string, data []byte, env map[string]string) ([]Service, []Fault) {
-	r := &reader{path: path, home: home, env: env, volumes: map[string]bool{}, broken: map[string]bool{}}
+// Setting is what a service file is read with.
+type Setting struct {
+	Home  string            // where relative paths begin; "": the folder of the file
+	Env   map[string]string // values for ${NAME}
+	Files Files             // those that it may name; nil: it stands alone
+}
+
+// ParseIn is Parse of a file that may have others beside it.
+func ParseIn(path string, data []byte, in Setting) ([]Service, []Fault) {
+	if in.Home == "" {
+		in.Home = filepath.Dir(path)
+	}
+	r := &reader{path: path, home: in.Home, env: in.Env, files: in.Files,
+		volumes: map[string]volume{}, defined: map[string]*object{}, broken: map[string]bool{}}
 	doc, wrong := yamldoc.Parse(data)
 	if doc == nil {
 		for _, w := range wrong {
@@ -158,6 +172,7 @@ func parse(path, home string, data []byte, env map[string]string) ([]Service, []
 		return nil, r.faults
 	}
 	root := doc.Root()
+	r.dotEnv()
 
 	// Which services are there, and which of them are ours to run?
 	services, ok := r.services(root)
@@ -174,16 +189,21 @@ func parse(path, home string, data []byte, env map[string]string) ([]Service, []
 
 	for i := range services {
 		s := &services[i]
-		r.service, r.targets = s.Name, map[string]int{}
+		r.about(s.Name)
 		switch {
 		case !ok:
 		case s.Scope == ScopeSystem:
+			r.resting = r.rests(s.pairs)
 			r.system(&s.Service, s.pairs)
+			s.resting, s.from = r.resting, r.from
 		default:
 			r.user(&s.Service, s.pairs)
 		}
 	}
-	r.service = ""
+	r.about("")
+	r.unused()
+	r.borrow(services)
+	r.missed(services)
 	if doc.Exhausted() {
 		r.fileFault("has aliases that expand to more than a service file can hold")
 	}
@@ -193,7 +213,7 @@ func parse(path, home string, data []byte, env map[string]string) ([]Service, []
 
 	var loaded []Service
 	for _, s := range services {
-		if !r.broken[s.Name] {
+		if !r.broken[s.Name] && !s.resting {
 			loaded = append(loaded, s.Service)
 		}
 	}

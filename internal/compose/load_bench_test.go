@@ -11,13 +11,10 @@ import (
 
 // BenchmarkLoad reads one service file of the usual size.
 func BenchmarkLoad(b *testing.B) {
-	path := filepath.Join(b.TempDir(), "x.yml")
-	if err := os.WriteFile(path, []byte(full), 0o644); err != nil {
-		b.Fatal(err)
-	}
+	path := besides(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if services, faults := compose.Load(path); len(services) != 1 || len(faults) > 0 {
+		if services, faults := compose.ParseIn(path, []byte(full), given); len(services) != 1 || len(faults) > 0 {
 			b.Fatal(faults)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,17 +16,38 @@ import (
 )
 
 // full is a service with every supported key.
-const full = `
+var full = strings.ReplaceAll(`
 name: example
 x-anything: {goes: here}
 volumes:
   data:
+  bound: {name: other, driver: local, driver_opts: {type: none, o: bind, device: /srv/data}}
+configs:
+  page: {file: ./page.html, name: no-effect, labels: {no: effect}}
+  greeting: {content: "hello $SET\n"}
+secrets:
+  word: {environment: SET}
 services:
   everything:
     image: ros/ntp
     entrypoint: [/usr/bin/env, -i]
     command: chronyd -d "a b"
-    environment: {ZONE: UTC, DEBUG: 1, ON: true}
+    environment: {ZONE: UTC, DEBUG: 1, ON: true, SET: }
+    env_file: [web.env, {path: web.raw, format: raw, required: true}]
+    label_file: web.labels
+    annotations: [org.example.rank=5]
+    platform: linux/%ARCH%
+    profiles: [every, other]
+    container_name: everything
+    attach: false
+    scale: 1
+    userns_mode: host
+    device_cgroup_rules: ["c 188:* rw"]
+    mem_reservation: 32m
+    memswap_limit: 96m
+    cpuset: "0-1"
+    configs: [page, {source: greeting, target: /etc/greeting, uid: "5", gid: "6", mode: 0440}]
+    secrets: [word, {source: word, target: again, uid: "5", gid: "6", mode: 0400}]
     working_dir: /srv/
     user: "1201:1201"
     group_add: [dialout, 1101]
@@ -42,13 +64,19 @@ services:
     security_opt: ["no-new-privileges:false", seccomp=unconfined]
     read_only: true
     volumes:
+      - bound:/bound:z
+      - type: volume
+        source: data
+        target: /again
+        consistency: cached
+        volume: {nocopy: true}
       - /etc/ntp:/etc/ntp:ro,rslave
       - ./conf:/conf
       - data:/var/lib/ntp
       - type: bind
         source: /dev
         target: /dev
-        bind: {create_host_path: false, propagation: rshared}
+        bind: {create_host_path: false, propagation: rshared, selinux: z}
       - type: tmpfs
         target: /big
         read_only: true
@@ -67,7 +95,11 @@ services:
     cpus: 0.5
     cpu_shares: 512
     oom_score_adj: -500
-    deploy: {resources: {limits: {memory: 64m, cpus: "0.5", pids: 32}}}
+    deploy:
+      mode: replicated
+      replicas: 1
+      resources: {limits: {memory: 64m, cpus: "0.5", pids: 32}, reservations: {memory: 32m}}
+      restart_policy: {condition: on-failure, max_attempts: 3}
     depends_on:
       udev: {condition: service_completed_successfully}
       network: {condition: service_healthy, required: false, restart: true}
@@ -78,21 +110,28 @@ services:
     logging: {driver: local, options: {max-size: 2m, max-file: "4"}}
     x-ros: {scope: system, required: true, start: last, persistent: true, reload-config: true, privileged-reason: it is a test}
     x-other: {ignored: true}
-`
+`, "%ARCH%", runtime.GOARCH)
 
 func TestParseEverything(t *testing.T) {
-	services, faults := compose.Parse("/etc/s/x.yml", []byte(full), nil)
+	beside := compose.Kept{
+		"/etc/s/web.env": []byte("ZONE=file\nFROM_FILE=two words\n"), "/etc/s/web.raw": []byte("RAW=$as 'it' is\n"),
+		"/etc/s/web.labels": []byte("a=file\nfile=yes\n"), "/etc/s/page.html": []byte("page"),
+	}
+	services, faults := compose.ParseIn("/etc/s/x.yml", []byte(full), compose.Setting{Env: given.Env, Files: beside.Read})
 	if len(faults) > 0 {
 		t.Fatalf("Parse faults = %v, want none", faults)
 	}
 	want := []compose.Service{{
-		Name: "everything", File: "/etc/s/x.yml", Line: 7, Scope: compose.ScopeSystem, Required: true, StartLast: true, ReloadConfig: true, Persistent: true,
+		Name: "everything", File: "/etc/s/x.yml", Line: 13, Scope: compose.ScopeSystem, Required: true, StartLast: true, ReloadConfig: true, Persistent: true,
 		Image: "ros/ntp", Entrypoint: []string{"/usr/bin/env", "-i"}, Command: []string{"chronyd", "-d", "a b"},
-		Env: []string{"DEBUG=1", "ON=true", "ZONE=UTC"}, WorkingDir: "/srv", User: "1201:1201", GroupAdd: []string{"dialout", "1101"},
-		Hostname: "clock", TTY: true, Labels: map[string]string{"a": "b", "c": ""},
+		Env: []string{"DEBUG=1", "FROM_FILE=two words", "ON=true", "RAW=$as 'it' is", "SET=set", "ZONE=UTC"}, WorkingDir: "/srv", User: "1201:1201", GroupAdd: []string{"dialout", "1101"},
+		Hostname: "clock", TTY: true, Labels: map[string]string{"a": "b", "c": "", "file": "yes"},
+		Annotations: map[string]string{"org.example.rank": "5"},
 		NetworkMode: "none", PidMode: "host", IpcMode: "host", CgroupMode: "host", Privileged: true, PrivilegedWhy: "it is a test",
 		CapAdd: []string{"NET_BIND_SERVICE", "SYS_TIME"}, CapDrop: []string{"ALL"}, Seccomp: "unconfined", ReadOnly: true,
 		Mounts: []compose.Mount{
+			{Type: "volume", Source: "other", Target: "/bound", Device: "/srv/data"},
+			{Type: "volume", Source: "data", Target: "/again"},
 			{Type: "bind", Source: "/etc/ntp", Target: "/etc/ntp", ReadOnly: true, Propagation: "rslave", CreateHost: true},
 			{Type: "bind", Source: "/etc/s/conf", Target: "/conf", CreateHost: true},
 			{Type: "volume", Source: "data", Target: "/var/lib/ntp"},
@@ -101,6 +140,13 @@ func TestParseEverything(t *testing.T) {
 			{Type: "tmpfs", Target: "/run/chrony"},
 			{Type: "tmpfs", Target: "/run/lock", Size: 1 << 20, Mode: 0o755},
 		},
+		Files: []compose.File{
+			{Source: "configs.page", Target: "/page", Mode: 0o444, Text: []byte("page")},
+			{Source: "configs.greeting", Target: "/etc/greeting", UID: 5, GID: 6, Mode: 0o440, Text: []byte("hello set\n")},
+			{Source: "secrets.word", Target: "/run/secrets/word", Mode: 0o444, Text: []byte("set")},
+			{Source: "secrets.word", Target: "/run/secrets/again", UID: 5, GID: 6, Mode: 0o400, Text: []byte("set")},
+		},
+		DeviceRules: []string{"c 188:* rw"}, MemoryLow: 32 << 20, MemorySwap: 96 << 20, CPUSet: "0-1",
 		Devices: []compose.Device{
 			{Host: "/dev/rtc0", Container: "/dev/rtc0", Permissions: "rwm"},
 			{Host: "/dev/ppsa", Container: "/dev/pps0", Permissions: "r"},
@@ -111,8 +157,8 @@ func TestParseEverything(t *testing.T) {
 		// Given under both names, with the same values.
 		MemoryBytes: 64 << 20, PidsLimit: 32, CPUs: 0.5, CPUShares: 512, OOMScoreAdj: -500,
 		DependsOn: []compose.Dependency{
-			{Service: "network", Condition: compose.Healthy, Restart: true, Line: 56},
-			{Service: "udev", Condition: compose.Completed, Required: true, Line: 55},
+			{Service: "network", Condition: compose.Healthy, Restart: true, Line: 87},
+			{Service: "udev", Condition: compose.Completed, Required: true, Line: 86},
 		},
 		Healthcheck: &compose.Healthcheck{Test: []string{"chronyc", "tracking"}, Interval: time.Minute, Timeout: 5 * time.Second,
 			Retries: 2, StartPeriod: 90 * time.Second, StartInterval: time.Second},

@@ -21,9 +21,9 @@ type ConfigService struct {
 // ParseConfig reads services of a cloud-config. What RancherOS said by labels
 // and by keys that Compose has given up becomes what Compose says today; what
 // cannot be said is a fault of that service. Lines of faults are those of the
-// services' keys. env has the values for ${NAME} and for environment entries
-// without a value.
-func ParseConfig(services []ConfigService, env map[string]string) ([]Service, []Fault) {
+// services' keys. The values for ${NAME} are also those of environment entries
+// without one.
+func ParseConfig(services []ConfigService, in Setting) ([]Service, []Fault) {
 	var loaded []Service
 	var faults []Fault
 	known := map[string]*yaml.Node{}
@@ -34,7 +34,7 @@ func ParseConfig(services []ConfigService, env map[string]string) ([]Service, []
 		}
 	}
 	for _, c := range services {
-		t := translator{service: c.Name, keys: known[c.Name], all: known, env: env}
+		t := translator{service: c.Name, keys: known[c.Name], all: known, env: in.Env}
 		if t.keys == nil {
 			faults = append(faults, Fault{File: c.File, Line: c.Line, Key: "rancher.services." + c.Name, Service: c.Name, Message: "must be a mapping (key: value)"})
 			continue
@@ -47,7 +47,7 @@ func ParseConfig(services []ConfigService, env map[string]string) ([]Service, []
 		if text == nil {
 			continue // it only lends its volumes
 		}
-		found, wrong := Parse(c.File, text, env)
+		found, wrong := ParseIn(c.File, text, in)
 		for _, f := range wrong {
 			f.Line, f.Column, f.Key = c.Line, 0, "rancher."+f.Key
 			faults = append(faults, f)
@@ -142,8 +142,7 @@ type translator struct {
 // meaningless are keys of Compose version 1 that change nothing for a service
 // in the machine's own network with logs that are bounded anyway.
 var meaningless = []string{
-	"attach", "container_name", "cpuset", "expose", "external_links", "links", "log_driver", "log_opt",
-	"memswap_limit", "ports", "stdin_open",
+	"attach", "container_name", "expose", "external_links", "links", "log_driver", "log_opt", "ports", "stdin_open",
 }
 
 // modern is the service file; nil: there is nothing to run.

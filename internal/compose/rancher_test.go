@@ -113,7 +113,7 @@ labels:
 			for name, text := range tt.services {
 				given = append(given, compose.ConfigService{Name: name, YAML: []byte(text), File: "c.yml", Line: 7})
 			}
-			services, wrong := compose.ParseConfig(given, env)
+			services, wrong := compose.ParseConfig(given, compose.Setting{Env: env})
 			var faults []string
 			for _, f := range wrong {
 				faults = append(faults, f.Error())
@@ -148,7 +148,7 @@ func FuzzParseConfig(f *testing.F) {
 	f.Add("image: x\nlabels: {io.rancher.os.scope: system, io.rancher.os.after: network}\nvolumes_from: [all-volumes]\nenvironment: [A, B=c]\n")
 	f.Add("depends_on: {a: {}}\nlabels: [io.rancher.os.scope=system]\nprivileged: true\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		_, faults := compose.ParseConfig([]compose.ConfigService{{Name: "a", YAML: []byte(text), File: "c.yml", Line: 3}}, map[string]string{"A": "1"})
+		_, faults := compose.ParseConfig([]compose.ConfigService{{Name: "a", YAML: []byte(text), File: "c.yml", Line: 3}}, compose.Setting{Env: map[string]string{"A": "1"}})
 		for _, fault := range faults {
 			if !strings.HasPrefix(fault.Error(), "c.yml") || fault.Message == "" {
 				t.Errorf("fault %q", fault.Error())

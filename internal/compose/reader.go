@@ -22,11 +22,26 @@ type reader struct {
 	path    string
 	home    string // where relative paths begin
 	env     map[string]string
-	service string          // being read; faults found now are its
-	volumes map[string]bool // names listed under volumes at the top of the file; false: with settings
-	targets map[string]int  // mount points of the service and their lines
+	files   Files              // those that the file may name; nil: none
+	volumes map[string]volume  // those at the top of the file
+	defined map[string]*object // "configs.NAME" and "secrets.NAME" at the top of the file
 	faults  []Fault
 	broken  map[string]bool // services that have a fault; "": the file has
+
+	// What is known of the service that is being read.
+	service  string         // its name; faults found now are its
+	resting  bool           // none of its profiles is switched on
+	targets  map[string]int // its mount points and their lines
+	envs     []envFile      // env_file
+	labelled []envFile      // label_file
+	from     []entry        // volumes_from
+	policy   *Restart       // deploy.restart_policy
+}
+
+// about says which service is read next; "": none.
+func (r *reader) about(service string) {
+	r.service, r.resting, r.targets = service, false, map[string]int{}
+	r.envs, r.labelled, r.from, r.policy = nil, nil, nil, nil
 }
 
 // add notes a fault that costs a service, or the whole file when it is "".
@@ -331,14 +346,24 @@ type entry struct {
 }
 
 // entries reads what Compose lets you write as a mapping or as a list of
-// NAME=VALUE.
-func (r *reader) entries(v yamldoc.Value) []entry {
+// NAME=VALUE. lookup, if not nil, knows the values of names that have none here.
+func (r *reader) entries(v yamldoc.Value, lookup func(string) (string, bool)) []entry {
 	var list []entry
+	known := func(name string) (text string, ok bool) {
+		if lookup != nil {
+			text, ok = lookup(name)
+		}
+		return text, ok
+	}
 	switch v.Kind() {
 	case yamldoc.Mapping:
 		for _, p := range v.Pairs() {
 			if strings.HasPrefix(p.Key, "x-") {
 				r.wrongKey(p, "Compose takes this for an extension: write all of them as a list (- NAME=value)")
+				continue
+			}
+			if text, ok := known(p.Key); ok && p.Value.Tag() == "!!null" {
+				list = append(list, entry{p.Key, text, p.Value})
 				continue
 			}
 			if text, ok := r.anyText(p.Value); ok {
@@ -353,6 +378,9 @@ func (r *reader) entries(v yamldoc.Value) []entry {
 				continue
 			}
 			name, value, ok := strings.Cut(text, "=")
+			if !ok {
+				value, ok = known(name)
+			}
 			switch {
 			case !ok:
 				r.wrong(item, "%q has no value: write %s=VALUE", text, name)

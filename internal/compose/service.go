@@ -56,6 +56,8 @@ type Service struct {
 	TTY        bool              `json:"tty,omitempty"`
 	Labels     map[string]string `json:"labels,omitempty"`
 
+	Annotations map[string]string `json:"annotations,omitempty"` // of the OCI spec
+
 	// What it may touch.
 	NetworkMode     string            `json:"network_mode"`          // "host" or "none"
 	PidMode         string            `json:"pid_mode,omitempty"`    // "" (own) or "host"
@@ -71,12 +73,20 @@ type Service struct {
 	ReadOnly        bool              `json:"read_only,omitempty"`
 	Persistent      bool              `json:"persistent,omitempty"` // what is written to the root stays
 	Mounts          []Mount           `json:"mounts,omitempty"`     // volumes and tmpfs, in file order
+	Files           []File            `json:"files,omitempty"`      // configs and secrets, in file order
+	ShmBytes        int64             `json:"shm_bytes,omitempty"`  // of /dev/shm; 0: 64 MiB
 	Devices         []Device          `json:"devices,omitempty"`
+	DeviceRules     []string          `json:"device_rules,omitempty"` // device_cgroup_rules
 	Sysctls         map[string]string `json:"sysctls,omitempty"`
 	Ulimits         []Ulimit          `json:"ulimits,omitempty"`
 	MemoryBytes     int64             `json:"memory_bytes,omitempty"` // mem_limit; 0: none
+	MemoryLow       int64             `json:"memory_low,omitempty"`   // mem_reservation
+	MemorySwap      int64             `json:"memory_swap,omitempty"`  // memswap_limit: memory and swap; -1: no limit of swap
 	PidsLimit       int64             `json:"pids_limit,omitempty"`   // 0: none
 	CPUs            float64           `json:"cpus,omitempty"`         // 0: no limit
+	CPUQuota        int64             `json:"cpu_quota,omitempty"`    // microseconds in each period
+	CPUPeriod       int64             `json:"cpu_period,omitempty"`   // microseconds
+	CPUSet          string            `json:"cpuset,omitempty"`       // "0-3,5"
 	CPUShares       int64             `json:"cpu_shares,omitempty"`
 	OOMScoreAdj     int               `json:"oom_score_adj,omitempty"`
 
@@ -124,6 +134,8 @@ type Mount struct {
 	CreateHost  bool   `json:"create_host,omitempty"` // bind: make Source when it is missing (Compose's default for short syntax)
 	Size        int64  `json:"size,omitempty"`        // tmpfs, bytes; 0: the kernel's default
 	Mode        uint32 `json:"mode,omitempty"`        // tmpfs
+	External    bool   `json:"external,omitempty"`    // volume: it has to be there
+	Device      string `json:"device,omitempty"`      // volume: the directory that it is; "": one of its own
 }
 
 // Device is one entry of devices. A host path that does not exist is left out.

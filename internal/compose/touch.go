@@ -81,7 +81,10 @@ func (r *reader) securityOpt(s *Service, v yamldoc.Value) {
 
 var (
 	propagations = []string{"rprivate", "rslave", "rshared"}
-	volumeName   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]+$`) // at least two, as Docker has it: "c:/x" is a path elsewhere
+	// idle are options that change nothing here: there is no SELinux, and no
+	// machine between the file system and the container.
+	idle       = []string{"z", "Z", "cached", "consistent", "delegated"}
+	volumeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]+$`) // at least two, as Docker has it: "c:/x" is a path elsewhere
 )
 
 func (r *reader) serviceVolumes(s *Service, v yamldoc.Value) {
@@ -133,6 +136,8 @@ func (r *reader) shortVolume(v yamldoc.Value) Mount {
 			m.ReadOnly = false
 		case slices.Contains(propagations, option):
 			m.Propagation = option
+		case slices.Contains(idle, option):
+		case option == "nocopy" && m.Type == "volume":
 		default:
 			r.wrong(v, "option %q is not supported: it must be %s", option, either(append([]string{"ro", "rw"}, propagations...)))
 		}
@@ -153,6 +158,22 @@ func (r *reader) longVolume(v yamldoc.Value) Mount {
 			r.mapping(v, map[string]func(yamldoc.Value){
 				"propagation":      func(v yamldoc.Value) { m.Propagation, _ = r.oneOf(v, propagations...) },
 				"create_host_path": func(v yamldoc.Value) { createHost, _ = r.boolean(v) },
+				"selinux":          func(v yamldoc.Value) { r.oneOf(v, "z", "Z") },
+				"recursive":        r.not("what is mounted below the source is always there"),
+			})
+		},
+		"image":       r.not("an image is no volume here"),
+		"consistency": func(v yamldoc.Value) { r.text(v) },
+		"volume": func(v yamldoc.Value) {
+			r.mapping(v, map[string]func(yamldoc.Value){
+				// A new volume is empty, whatever the image has in its place.
+				"nocopy": func(v yamldoc.Value) {
+					if copied, ok := r.boolean(v); ok && !copied {
+						r.wrong(v, "false is not supported: a new volume is empty")
+					}
+				},
+				"subpath": r.not("name a volume for each part"),
+				"labels":  r.not("a directory has no labels"),
 			})
 		},
 		"tmpfs": func(v yamldoc.Value) {
@@ -163,7 +184,7 @@ func (r *reader) longVolume(v yamldoc.Value) Mount {
 		},
 	})
 	for _, p := range v.Pairs() {
-		if (p.Key == "bind" || p.Key == "tmpfs") && m.Type != "" && p.Key != m.Type {
+		if (p.Key == "bind" || p.Key == "tmpfs" || p.Key == "volume") && m.Type != "" && p.Key != m.Type {
 			r.wrongKey(p, "has no meaning for a mount of type %q", m.Type)
 		}
 	}
@@ -187,51 +208,53 @@ func (r *reader) mount(v yamldoc.Value, m *Mount) {
 		}
 		m.Source = path.Clean(m.Source)
 	case "volume":
-		plain, listed := r.volumes[m.Source]
+		named, listed := r.volumes[m.Source]
 		switch {
 		case !volumeName.MatchString(m.Source):
 			r.wrong(v, "%q cannot be the name of a volume (a path begins with / or .)", m.Source)
 		case !listed:
 			r.wrong(v, `volume %q is not listed under "volumes" at the top of the file`, m.Source)
-		case !plain:
-			r.wrong(v, `volume %q has settings at the top of the file; those of the OS are plain directories and have none`, m.Source)
+		case named.unfit != "":
+			r.wrong(v, "volume %q: %s", m.Source, named.unfit)
 		case m.Propagation != "":
 			r.wrong(v, "propagation %q has no meaning for a volume", m.Propagation)
 		}
+		m.Source, m.External, m.Device = named.name, named.external, named.device
 	case "tmpfs":
 		if m.Source != "" {
 			r.wrong(v, `a tmpfs has no "source"`)
 		}
 	}
-	r.target(v, m)
+	r.target(v, &m.Target)
 }
 
-func (r *reader) target(v yamldoc.Value, m *Mount) {
+// target checks where something is mounted.
+func (r *reader) target(v yamldoc.Value, target *string) {
 	switch {
-	case m.Target == "":
+	case *target == "":
 		r.wrong(v, `has no "target"`)
-	case !path.IsAbs(m.Target):
-		r.wrong(v, "target %q must be an absolute path", m.Target)
-	case path.Clean(m.Target) == "/":
-		r.wrong(v, "target %q is the root of the container", m.Target)
+	case !path.IsAbs(*target):
+		r.wrong(v, "target %q must be an absolute path", *target)
+	case path.Clean(*target) == "/":
+		r.wrong(v, "target %q is the root of the container", *target)
 	}
-	m.Target = path.Clean(m.Target)
-	if line, twice := r.targets[m.Target]; twice {
-		r.wrong(v, "target %q is mounted already, on line %d", m.Target, line)
+	*target = path.Clean(*target)
+	if line, twice := r.targets[*target]; twice {
+		r.wrong(v, "target %q is mounted already, on line %d", *target, line)
 		return
 	}
-	r.targets[m.Target] = v.Line
+	r.targets[*target] = v.Line
 }
 
-// mode is a file mode. YAML takes 755 for a decimal number, and a mode nobody
+// mode is a file mode, a number or what else the kinds allow. YAML takes 755 for a decimal number, and a mode nobody
 // meant would come of it.
-func (r *reader) mode(v yamldoc.Value) uint32 {
+func (r *reader) mode(v yamldoc.Value, kinds ...string) uint32 {
 	text, tag, ok := r.scalar(v, "a file mode like 0755")
 	if !ok {
 		return 0
 	}
 	n, err := strconv.ParseUint(strings.TrimPrefix(text, "0o"), 8, 32)
-	if tag != "!!int" || err != nil || n > 0o7777 || !strings.HasPrefix(text, "0") {
+	if tag != "!!int" && !slices.Contains(kinds, tag) || err != nil || n > 0o7777 || !strings.HasPrefix(text, "0") {
 		r.wrong(v, "%q must be a file mode like 0755", text)
 		return 0
 	}
@@ -277,7 +300,7 @@ func (r *reader) tmpfs(s *Service, v yamldoc.Value) {
 				r.wrong(item, "%q is no %s", value, name)
 			}
 		}
-		r.target(item, &m)
+		r.target(item, &m.Target)
 		if len(r.faults) == before {
 			s.Mounts = append(s.Mounts, m)
 		}

@@ -52,7 +52,7 @@ func (r *reader) command(v yamldoc.Value) []string {
 }
 
 func (r *reader) environment(s *Service, v yamldoc.Value) {
-	for _, e := range r.entries(v) {
+	for _, e := range r.entries(v, r.variable) {
 		s.Env = append(s.Env, e.name+"="+e.text)
 	}
 	slices.SortFunc(s.Env, func(a, b string) int {
@@ -108,7 +108,7 @@ func (r *reader) hostname(s *Service, v yamldoc.Value) {
 
 func (r *reader) labels(s *Service, v yamldoc.Value) {
 	s.Labels = map[string]string{}
-	for _, e := range r.entries(v) {
+	for _, e := range r.entries(v, nil) {
 		s.Labels[e.name] = e.text
 	}
 	r.rancherLabels(v)
@@ -117,25 +117,26 @@ func (r *reader) labels(s *Service, v yamldoc.Value) {
 // rancherLabels finds the labels that steered services in RancherOS. Here they
 // would do nothing, and nobody would say so.
 func (r *reader) rancherLabels(v yamldoc.Value) {
-	wrong := func(v yamldoc.Value, label string) {
-		if strings.HasPrefix(label, "io.rancher.os.") {
-			r.wrong(v, "label %q has no effect: use x-ros, depends_on and restart", label)
-		}
-	}
 	for _, item := range v.Items() {
 		name, _, _ := strings.Cut(item.Text(), "=")
-		wrong(item, name)
+		r.rancherLabel(item, name)
 	}
 	if v.Kind() == yamldoc.Mapping {
 		for _, p := range v.Pairs() {
-			wrong(p.Value, p.Key)
+			r.rancherLabel(p.Value, p.Key)
 		}
+	}
+}
+
+func (r *reader) rancherLabel(v yamldoc.Value, label string) {
+	if strings.HasPrefix(label, rancherLabel) {
+		r.wrong(v, "label %q has no effect: use x-ros, depends_on and restart", label)
 	}
 }
 
 func (r *reader) sysctls(s *Service, v yamldoc.Value) {
 	s.Sysctls = map[string]string{}
-	for _, e := range r.entries(v) {
+	for _, e := range r.entries(v, nil) {
 		s.Sysctls[e.name] = e.text
 	}
 }
@@ -217,42 +218,6 @@ func (r *reader) cpus(s *Service, v yamldoc.Value) {
 func (r *reader) oomScoreAdj(s *Service, v yamldoc.Value) {
 	n, _ := r.integer(v, -1000, 1000)
 	s.OOMScoreAdj = int(n)
-}
-
-// deploy has other names for three limits; the rest of it is about clusters.
-func (r *reader) deploy(s *Service, v yamldoc.Value) {
-	if v.Kind() != yamldoc.Mapping {
-		r.wrong(v, "must be a mapping (resources:)")
-		return
-	}
-	only := func(v yamldoc.Value, key string, next func(yamldoc.Value)) {
-		if v.Kind() != yamldoc.Mapping {
-			r.wrong(v, "must be a mapping (key: value)")
-			return
-		}
-		for _, p := range v.Pairs() {
-			switch {
-			case p.Key == key:
-				next(p.Value)
-			case strings.HasPrefix(p.Key, "x-"):
-			default:
-				r.wrongKey(p, "is not supported in scope %q: of deploy only resources.limits is", ScopeSystem)
-			}
-		}
-	}
-	only(v, "resources", func(v yamldoc.Value) {
-		only(v, "limits", func(v yamldoc.Value) {
-			r.mapping(v, map[string]func(yamldoc.Value){
-				"cpus": func(v yamldoc.Value) { r.cpus(s, v) },
-				"pids": func(v yamldoc.Value) { r.pidsLimit(s, v) },
-				"memory": func(v yamldoc.Value) {
-					if _, ok := r.text(v); ok {
-						r.memLimit(s, v)
-					}
-				},
-			})
-		})
-	})
 }
 
 // same sets a limit that has two names in Compose.

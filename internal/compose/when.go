@@ -164,7 +164,7 @@ func (r *reader) stopSignal(s *Service, v yamldoc.Value) {
 // logging bounds the log of a service. Where it goes is not up to the service.
 func (r *reader) logging(s *Service, v yamldoc.Value) {
 	r.mapping(v, map[string]func(yamldoc.Value){
-		"driver": func(v yamldoc.Value) { r.oneOf(v, "local") },
+		"driver": func(v yamldoc.Value) { r.oneOf(v, "local", "json-file") }, // either way bounded files
 		"options": func(v yamldoc.Value) {
 			r.mapping(v, map[string]func(yamldoc.Value){
 				"max-size": func(v yamldoc.Value) { s.LogMaxBytes, _ = r.size(v, 16<<10) },
