@@ -78,7 +78,7 @@ func (c *checker) walk(s shape, v yamldoc.Value, path string) {
 func (c *checker) unfit(p yamldoc.Pair, path string) bool {
 	why, no := refused[path]
 	if !no && c.remote && beside[path] {
-		why, no = alone, true
+		why, no = compose.Alone, true
 	}
 	// "external: false" says nothing.
 	if !no || strings.HasSuffix(path, ".external") && p.Value.Text() == "false" {

@@ -1,12 +1,14 @@
 package loader_test
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -40,33 +42,47 @@ var leaves = []string{
 // remarks say more about a row. A key that is listed in withoutEffect may be
 // there and changes nothing.
 var remarks = map[string]string{
-	"version":                           "no effect, as with docker compose",
-	"name":                              "of the project; without it, the name of the file or of its folder",
-	"include":                           "read when the service is enabled; not in a file that came from an address",
-	"services.NAME.attach":              "no effect: nobody is attached",
-	"services.NAME.configs.gid":         "counts for content and environment",
-	"services.NAME.deploy.mode":         "`replicated`",
-	"services.NAME.deploy.replicas":     "1",
-	"services.NAME.env_file":            "read when the service is enabled",
-	"services.NAME.extends.file":        "read when the service is enabled",
-	"services.NAME.label_file":          "read when the service is enabled",
-	"services.NAME.ports.app_protocol":  "no effect, as with docker compose",
-	"services.NAME.ports.mode":          "no effect, as with docker compose",
-	"services.NAME.ports.name":          "no effect, as with docker compose",
-	"services.NAME.profiles":            "COMPOSE_PROFILES in `.env` or in rancher.environment switches them on",
-	"services.NAME.pull_policy":         "counts when the service is enabled; nothing is pulled at boot",
-	"services.NAME.restart":             "by rosd; the engine itself starts nothing",
-	"services.NAME.scale":               "1",
-	"services.NAME.security_opt":        "`seccomp:FILE` is read when the service is enabled; not in a file that came from an address",
-	"services.NAME.volumes.consistency": "no effect, as with docker compose",
-	"services.NAME.volumes.type":        "`bind`, `volume`, `tmpfs`, `image`",
-	"configs.NAME.labels":               "no effect, as with docker compose",
-	"configs.NAME.name":                 "no effect, as with docker compose",
-	"secrets.NAME.labels":               "no effect, as with docker compose",
-	"secrets.NAME.name":                 "no effect, as with docker compose",
-	"networks.NAME.external.name":       "old form of `name`",
-	"volumes.NAME.external.name":        "old form of `name`",
-	"services.NAME.healthcheck":         "in scope user the engine probes and rosd reads the outcome",
+	"version":                             "no effect, as with docker compose",
+	"name":                                "of the project; without it, the name of the file or of its folder",
+	"include":                             "read when the service is enabled; not in a file that came from an address",
+	"services.NAME.attach":                "no effect: nobody is attached",
+	"services.NAME.configs.gid":           "in scope user, as with docker compose, for content and environment; in scope system always",
+	"services.NAME.configs.uid":           "as gid",
+	"services.NAME.configs.mode":          "as gid",
+	"services.NAME.secrets.gid":           "in scope user, as with docker compose, for environment; in scope system always",
+	"services.NAME.secrets.uid":           "as gid",
+	"services.NAME.secrets.mode":          "as gid",
+	"services.NAME.container_name":        "in scope system it can only say what it is anyway, the name of the service",
+	"services.NAME.logging.driver":        "in scope system `local` and `json-file`, which are the same there",
+	"services.NAME.platform":              "in scope system that of the machine",
+	"services.NAME.userns_mode":           "in scope system `host`",
+	"services.NAME.volumes.bind.selinux":  "no effect: the machine has no SELinux",
+	"services.NAME.volumes_from":          "in scope system of services of the same file",
+	"services.NAME.volumes.volume.nocopy": "in scope system only `true`: a new volume is empty",
+	"volumes.NAME.driver":                 "in scope system `local`",
+	"volumes.NAME.driver_opts":            "in scope system only `{type: none, o: bind, device: /PATH}`",
+	"services.NAME.deploy.mode":           "`replicated`",
+	"services.NAME.deploy.replicas":       "1",
+	"services.NAME.env_file":              "read when the service is enabled",
+	"services.NAME.extends.file":          "read when the service is enabled",
+	"services.NAME.label_file":            "read when the service is enabled",
+	"services.NAME.ports.app_protocol":    "no effect, as with docker compose",
+	"services.NAME.ports.mode":            "no effect, as with docker compose",
+	"services.NAME.ports.name":            "no effect, as with docker compose",
+	"services.NAME.profiles":              "COMPOSE_PROFILES in `.env` or in rancher.environment switches them on",
+	"services.NAME.pull_policy":           "counts when the service is enabled; nothing is pulled at boot",
+	"services.NAME.restart":               "by rosd; the engine itself starts nothing",
+	"services.NAME.scale":                 "1",
+	"services.NAME.security_opt":          "`seccomp:FILE` is read when the service is enabled; not in a file that came from an address",
+	"services.NAME.volumes.consistency":   "no effect, as with docker compose",
+	"services.NAME.volumes.type":          "`bind`, `volume`, `tmpfs`, `image`",
+	"configs.NAME.labels":                 "no effect, as with docker compose",
+	"configs.NAME.name":                   "no effect, as with docker compose",
+	"secrets.NAME.labels":                 "no effect, as with docker compose",
+	"secrets.NAME.name":                   "no effect, as with docker compose",
+	"networks.NAME.external.name":         "old form of `name`",
+	"volumes.NAME.external.name":          "old form of `name`",
+	"services.NAME.healthcheck":           "in scope user the engine probes and rosd reads the outcome",
 }
 
 var withoutEffect = []string{
@@ -152,7 +168,8 @@ func inUser(t *testing.T, dir, key string, example []byte) outcome {
 func inSystem(t *testing.T, dir, key string, example []byte) outcome {
 	t.Helper()
 	read := func(text []byte) []compose.Fault {
-		_, faults := compose.Parse(filepath.Join(dir, "shop.yml"), scoped(t, text), map[string]string{"SET": "x"})
+		text = bytes.ReplaceAll(text, []byte("linux/amd64"), []byte("linux/"+runtime.GOARCH))
+		_, faults := compose.ParseIn(filepath.Join(dir, "shop.yml"), scoped(t, text), compose.Setting{Env: map[string]string{"SET": "x"}, Files: compose.FromDisk})
 		return faults
 	}
 	faults := read(example)

@@ -9,10 +9,8 @@
 package loader
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -105,32 +103,9 @@ func (c *checker) included(p *types.Project, stubs []compose.Service) []compose.
 	return more
 }
 
-// rawValues reads the env_file format "raw": lines of NAME=value that are taken
-// as they are.
-func rawValues(r io.Reader, filename string, vars map[string]string, lookup func(string) (string, bool)) error {
-	lines := bufio.NewScanner(r)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimLeft(lines.Text(), " \t")
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		name, value, ok := strings.Cut(line, "=")
-		if name == "" || strings.ContainsAny(name, " \t") {
-			return fmt.Errorf("%s:%d: %q is not NAME=value", filename, n, line)
-		}
-		if !ok {
-			if value, ok = lookup(name); !ok {
-				continue
-			}
-		}
-		vars[name] = value
-	}
-	return lines.Err()
-}
-
 // read lets compose-go load the file.
 func read(ctx context.Context, req project.Request) (*types.Project, error) {
-	dotenv.RegisterFormat("raw", rawValues)
+	dotenv.RegisterFormat(compose.RawFormat, compose.RawValues)
 	env := types.Mapping{}
 	maps.Copy(env, req.Env)
 	if err := dotEnv(req, env); err != nil {

@@ -40,9 +40,6 @@ var refused = map[string]string{
 	"secrets.NAME.template_driver": "it is for a swarm",
 }
 
-// alone is why a file that came from an address cannot name others.
-const alone = "the file came from an address, alone: there are no files beside it"
-
 // beside are the keys that name files beside the service file. One that came
 // alone, from an address, has none.
 var beside = map[string]bool{

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/rosteros/ros/internal/compose"
 )
 
 // security are the options of security_opt. Two of them are for whoever asks the
@@ -21,7 +23,7 @@ func (t *translation) security() {
 			h.MaskedPaths, h.ReadonlyPaths = []string{}, []string{}
 		case name == "seccomp" && value != "unconfined" && value != "builtin":
 			if t.remote {
-				t.wrongKey("security_opt", "%q is not supported: %s", given, alone)
+				t.wrongKey("security_opt", "%q is not supported: %s", given, compose.Alone)
 				continue
 			}
 			profile, err := t.profile(value)
