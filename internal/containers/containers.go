@@ -206,14 +206,14 @@ func (r *Runtime) Spec(svc compose.Service) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec, err := Spec(svc, src.Image, r.machine(src))
+	spec, err := Spec(svc, src.Image, r.machine(svc, src))
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the spec of service %q: %w", svc.Name, err)
 	}
 	return json.MarshalIndent(spec, "", "  ")
 }
 
-func (r *Runtime) machine(src source) Machine {
+func (r *Runtime) machine(svc compose.Service, src source) Machine {
 	visible := ""
 	if exists(r.opts.Cmdline) {
 		visible = r.opts.Cmdline
@@ -223,6 +223,7 @@ func (r *Runtime) machine(src source) Machine {
 		ReadFile:     src.readFile,
 		Devices:      hostDevices,
 		VolumesDir:   r.opts.VolumesDir,
+		FilesDir:     r.filesDir(svc.Name),
 		CgroupParent: r.opts.CgroupParent,
 	}
 }
@@ -261,8 +262,8 @@ func (r *Runtime) Running(ctx context.Context) (map[string]supervise.Task, error
 	return tasks, nil
 }
 
-// dir is where the pipes of a service's probes are and its writable layer,
-// unless that stays.
+// dir is where the pipes of a service's probes are, its configs and secrets, and
+// its writable layer, unless that stays.
 func (r *Runtime) dir(service string) string {
 	return filepath.Join(r.opts.RunDir, service)
 }

@@ -98,6 +98,62 @@ func TestStart(t *testing.T) {
 	}
 }
 
+// TestFiles looks at configs and secrets on the disk of the machine.
+func TestFiles(t *testing.T) {
+	f := newFake(t)
+	r, o := newRuntime(t, f)
+	f.serve()
+	svc := box("web")
+	svc.Files = []compose.File{
+		{Source: "configs.page", Target: "/page", Mode: 0o444, Text: []byte("hello")},
+		{Source: "secrets.word", Target: "/run/secrets/word", UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Mode: 0o440, Text: []byte("hush")},
+	}
+	spec, err := r.Spec(svc)
+	if err != nil || strings.Contains(string(spec), "hush") || !strings.Contains(string(spec), o.RunDir+"/web/files/1") {
+		t.Errorf("spec %s, %v", spec, err)
+	}
+	if _, err := r.Start(t.Context(), svc); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"": "drwx------ ", "0": "-r--r--r-- hello", "1": "-r--r----- hush"} {
+		path := filepath.Join(o.RunDir, "web/files", name)
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := os.ReadFile(path)
+		if got := info.Mode().String() + " " + string(text); got != want {
+			t.Errorf("%s is %q, want %q", path, got, want)
+		}
+	}
+	if strings.Contains(f.records[0].String(), "hush") {
+		t.Error("the secret is in the container record")
+	}
+}
+
+// What has to be there is not made.
+func TestVolumesOfSomebodyElse(t *testing.T) {
+	f := newFake(t)
+	r, o := newRuntime(t, f)
+	f.serve()
+	svc := box("web")
+	svc.Mounts = []compose.Mount{
+		{Type: "volume", Source: "shared", Target: "/a", External: true},
+		{Type: "volume", Source: "bound", Target: "/b", Device: filepath.Join(o.RunDir, "../srv")},
+	}
+	_, err := r.Start(t.Context(), svc)
+	for _, want := range []string{`volume "shared": ` + o.VolumesDir + "/shared does not exist", `volume "bound": ` + filepath.Join(o.RunDir, "../srv") + " does not exist"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Start: %v, want %s", err, want)
+		}
+	}
+	os.MkdirAll(filepath.Join(o.VolumesDir, "shared"), 0o755)
+	os.MkdirAll(filepath.Join(o.RunDir, "../srv"), 0o755)
+	if _, err := r.Start(t.Context(), svc); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestCreated is the moment in which files can be put into a container.
 func TestCreated(t *testing.T) {
 	f := newFake(t)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -61,6 +62,9 @@ func deviceRules(svc compose.Service, nodes []specs.LinuxDevice) []specs.LinuxDe
 	allow("c", 5, 2, "rwm")       // ptmx
 	allow("c", 136, every, "rwm") // pts/*
 
+	for _, rule := range svc.DeviceRules {
+		rules = append(rules, deviceRule(rule))
+	}
 	access := map[string]string{}
 	for _, d := range svc.Devices {
 		access[firstOf(d.Container, d.Host)] = firstOf(d.Permissions, "rwm")
@@ -74,6 +78,18 @@ func deviceRules(svc compose.Service, nodes []specs.LinuxDevice) []specs.LinuxDe
 		allow(n.Type, n.Major, n.Minor, access[dir])
 	}
 	return rules
+}
+
+// deviceRule is "c 1:3 mr", as package compose has checked it.
+func deviceRule(text string) specs.LinuxDeviceCgroup {
+	words := strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ':' })
+	r := specs.LinuxDeviceCgroup{Allow: true, Type: words[0], Access: words[3]}
+	for i, to := range []**int64{&r.Major, &r.Minor} {
+		if n, err := strconv.ParseInt(words[1+i], 10, 64); err == nil { // else "*"
+			*to = &n
+		}
+	}
+	return r
 }
 
 // hostDevices are the device nodes at or below path on this machine.

@@ -264,6 +264,7 @@ var noMachine = containers.Machine{
 	ReadFile:     func(string) ([]byte, error) { return nil, fs.ErrNotExist },
 	Devices:      func(string) ([]specs.LinuxDevice, error) { return nil, nil },
 	VolumesDir:   "/var/lib/rancher/volumes",
+	FilesDir:     "/run/files",
 	CgroupParent: containers.CgroupParent,
 }
 

@@ -32,6 +32,12 @@ func mounts(svc compose.Service, img images.Image, m Machine) []specs.Mount {
 	for _, s := range svc.Mounts {
 		list = append(list, mount(s, m))
 	}
+	for i, f := range svc.Files {
+		list = append(list, specs.Mount{
+			Destination: f.Target, Type: "bind", Source: filepath.Join(m.FilesDir, fileName(i)),
+			Options: []string{"rbind", "rprivate", "ro", "nosuid", "nodev"},
+		})
+	}
 	slices.SortStableFunc(list, func(a, b specs.Mount) int {
 		return cmp.Compare(depth(a.Destination), depth(b.Destination))
 	})
@@ -88,6 +94,9 @@ func defaultMounts(svc compose.Service, m Machine) []specs.Mount {
 		Destination: "/dev/shm", Type: "tmpfs", Source: "shm",
 		Options: []string{"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"},
 	}
+	if svc.ShmBytes > 0 {
+		shm.Options[4] = fmt.Sprintf("size=%d", svc.ShmBytes)
+	}
 	if svc.IpcMode == "host" {
 		shm = specs.Mount{Destination: "/dev/shm", Type: "bind", Source: "/dev/shm", Options: []string{"rbind", "nosuid", "noexec", "nodev", "rw"}}
 	}
@@ -116,7 +125,7 @@ func mount(s compose.Mount, m Machine) specs.Mount {
 		}
 		return specs.Mount{Destination: s.Target, Type: "tmpfs", Source: "tmpfs", Options: options}
 	case "volume":
-		s.Source = filepath.Join(m.VolumesDir, s.Source)
+		s.Source = firstOf(s.Device, filepath.Join(m.VolumesDir, s.Source))
 	}
 	return specs.Mount{
 		Destination: s.Target, Type: "bind", Source: s.Source,

@@ -26,6 +26,7 @@ type Machine struct {
 
 	Cmdline      string // a file to show as /proc/cmdline; "": the kernel's own text
 	VolumesDir   string // named volumes are directories in it
+	FilesDir     string // configs and secrets are files in it
 	CgroupParent string // cgroup above those of the services; "": none is set
 }
 
@@ -82,7 +83,8 @@ func Spec(svc compose.Service, img images.Image, m Machine) (*specs.Spec, error)
 			NoNewPrivileges: svc.NoNewPrivileges,
 			OOMScoreAdj:     &oom,
 		},
-		Mounts: mounts(svc, img, m),
+		Mounts:      mounts(svc, img, m),
+		Annotations: svc.Annotations,
 		Linux: &specs.Linux{
 			Namespaces:        namespaces,
 			Devices:           devices,
@@ -195,25 +197,52 @@ func namespaces(svc compose.Service) (list []specs.LinuxNamespace, hostname stri
 
 func resources(svc compose.Service, nodes []specs.LinuxDevice) *specs.LinuxResources {
 	r := &specs.LinuxResources{Devices: deviceRules(svc, nodes)}
-	if svc.MemoryBytes > 0 {
-		r.Memory = &specs.LinuxMemory{Limit: &svc.MemoryBytes}
-	}
+	r.Memory = memory(svc)
 	if svc.PidsLimit > 0 {
 		r.Pids = &specs.LinuxPids{Limit: &svc.PidsLimit}
 	}
-	if svc.CPUs > 0 || svc.CPUShares > 0 {
-		r.CPU = &specs.LinuxCPU{}
-	}
-	if svc.CPUs > 0 {
-		period := uint64(100_000) // microseconds
-		quota := int64(svc.CPUs * float64(period))
-		r.CPU.Period, r.CPU.Quota = &period, &quota
-	}
-	if svc.CPUShares > 0 {
-		shares := uint64(svc.CPUShares)
-		r.CPU.Shares = &shares
-	}
+	r.CPU = cpu(svc)
 	return r
+}
+
+// memory is what the service file says of it; nil: nothing.
+func memory(svc compose.Service) *specs.LinuxMemory {
+	m := specs.LinuxMemory{}
+	for _, limit := range []struct {
+		to    **int64
+		bytes int64
+	}{{&m.Limit, svc.MemoryBytes}, {&m.Reservation, svc.MemoryLow}, {&m.Swap, svc.MemorySwap}} {
+		if limit.bytes != 0 {
+			*limit.to = &limit.bytes
+		}
+	}
+	if m == (specs.LinuxMemory{}) {
+		return nil
+	}
+	return &m
+}
+
+// cpu is what the service file says of it; nil: nothing.
+func cpu(svc compose.Service) *specs.LinuxCPU {
+	c := specs.LinuxCPU{Cpus: svc.CPUSet}
+	period, quota, shares := uint64(svc.CPUPeriod), svc.CPUQuota, uint64(svc.CPUShares)
+	if svc.CPUs > 0 {
+		period = 100_000 // microseconds
+		quota = int64(svc.CPUs * float64(period))
+	}
+	if period > 0 {
+		c.Period = &period
+	}
+	if quota > 0 {
+		c.Quota = &quota
+	}
+	if shares > 0 {
+		c.Shares = &shares
+	}
+	if c == (specs.LinuxCPU{}) {
+		return nil
+	}
+	return &c
 }
 
 // rlimitNames are the words of ulimits that the kernel knows.

@@ -240,17 +240,25 @@ func TestMounts(t *testing.T) {
 			{Type: "volume", Source: "data", Target: "/data"},
 			{Type: "tmpfs", Target: "/tmp", Size: 1 << 20, Mode: 0o700},
 			{Type: "tmpfs", Target: "/dev/shm"},
+			{Type: "volume", Source: "bound", Target: "/bound", Device: "/srv/x", ReadOnly: true},
 		}
+		svc.Files = []compose.File{{Target: "/page"}, {Target: "/run/secrets/word"}}
 	})
 	for target, want := range map[string]string{
-		"/x":       "bind /a rbind,rslave,ro",
-		"/data":    "bind /var/lib/rancher/volumes/data rbind,rprivate,rw",
-		"/tmp":     "tmpfs tmpfs noexec,nosuid,nodev,rw,mode=0700,size=1048576",
-		"/dev/shm": "tmpfs tmpfs noexec,nosuid,nodev,rw",
+		"/x":                "bind /a rbind,rslave,ro",
+		"/bound":            "bind /srv/x rbind,rprivate,ro",
+		"/page":             "bind /run/files/0 rbind,rprivate,ro,nosuid,nodev",
+		"/run/secrets/word": "bind /run/files/1 rbind,rprivate,ro,nosuid,nodev",
+		"/data":             "bind /var/lib/rancher/volumes/data rbind,rprivate,rw",
+		"/tmp":              "tmpfs tmpfs noexec,nosuid,nodev,rw,mode=0700,size=1048576",
+		"/dev/shm":          "tmpfs tmpfs noexec,nosuid,nodev,rw",
 	} {
 		if got := find(s, target); got != want {
 			t.Errorf("%s = %q, want %q", target, got, want)
 		}
+	}
+	if got := find(spec(t, func(svc *compose.Service) { svc.ShmBytes = 1 << 20 }), "/dev/shm"); !strings.HasSuffix(got, ",size=1048576") {
+		t.Errorf("shm_size: 1m has /dev/shm = %q", got)
 	}
 	index := func(target string) int {
 		return slices.IndexFunc(s.Mounts, func(m specs.Mount) bool { return m.Destination == target })
@@ -313,6 +321,7 @@ func TestDevices(t *testing.T) {
 		{Host: "/dev/input", Container: "/dev/in", Permissions: "r"},
 		{Host: "/dev/none", Container: "/dev/none", Permissions: "rwm"},
 	}
+	svc.DeviceRules = []string{"c 188:* rw", "b *:5 m"}
 	s, err := containers.Spec(svc, boxImage, m)
 	if err != nil {
 		t.Fatal(err)
@@ -325,6 +334,16 @@ func TestDevices(t *testing.T) {
 	want := []string{"/dev/rtc 250:0 rw", "/dev/in/event0 13:64 r", "/dev/in/by/x 13:65 r"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("devices (-want +got):\n%s", diff)
+	}
+	var rules []specs.LinuxDeviceCgroup
+	for _, r := range s.Linux.Resources.Devices {
+		if r.Major != nil && *r.Major == 188 || r.Minor != nil && *r.Minor == 5 && r.Type == "b" {
+			rules = append(rules, r)
+		}
+	}
+	major, minor := int64(188), int64(5)
+	if diff := cmp.Diff([]specs.LinuxDeviceCgroup{{Allow: true, Type: "c", Major: &major, Access: "rw"}, {Allow: true, Type: "b", Minor: &minor, Access: "m"}}, rules); diff != "" {
+		t.Errorf("device_cgroup_rules (-want +got):\n%s", diff)
 	}
 	if first := s.Linux.Resources.Devices[0]; first.Allow || first.Access != "rwm" {
 		t.Errorf("first rule = %+v, want that nothing is allowed", first)
@@ -339,6 +358,17 @@ func TestLimits(t *testing.T) {
 	r := s.Linux.Resources
 	if *r.Memory.Limit != 64<<20 || *r.Pids.Limit != 32 || *r.CPU.Quota != 150000 || *r.CPU.Period != 100000 || *r.CPU.Shares != 512 {
 		t.Errorf("resources = %+v", r)
+	}
+	s2 := spec(t, func(svc *compose.Service) {
+		svc.MemoryLow, svc.MemorySwap, svc.CPUQuota, svc.CPUPeriod, svc.CPUSet = 32<<20, -1, 5000, 10000, "0-1"
+		svc.Annotations = map[string]string{"a": "b"}
+	})
+	r = s2.Linux.Resources
+	if r.Memory.Limit != nil || *r.Memory.Reservation != 32<<20 || *r.Memory.Swap != -1 || *r.CPU.Quota != 5000 || *r.CPU.Period != 10000 || r.CPU.Cpus != "0-1" || r.CPU.Shares != nil {
+		t.Errorf("resources = %+v %+v", r.Memory, r.CPU)
+	}
+	if s2.Annotations["a"] != "b" {
+		t.Errorf("annotations = %v", s2.Annotations)
 	}
 	if *s.Process.OOMScoreAdj != -500 {
 		t.Errorf("oom_score_adj = %d", *s.Process.OOMScoreAdj)

@@ -57,7 +57,7 @@ func (r *Runtime) startAs(ctx context.Context, svc compose.Service, as made) (_ 
 	if err != nil {
 		return nil, err
 	}
-	spec, err := Spec(svc, src.Image, r.machine(src))
+	spec, err := Spec(svc, src.Image, r.machine(svc, src))
 	if err != nil {
 		return nil, supervise.Permanent(err)
 	}
@@ -80,6 +80,9 @@ func (r *Runtime) startAs(ctx context.Context, svc compose.Service, as made) (_ 
 			r.clean(ctx, svc.Name)
 		}
 	}()
+	if err := r.writeFiles(svc); err != nil {
+		return nil, err
+	}
 	options, err := r.runtimeOptions()
 	if err != nil {
 		return nil, err
@@ -201,6 +204,10 @@ func (r *Runtime) prepareSources(svc compose.Service) error {
 	var faults []error
 	for _, m := range svc.Mounts {
 		switch {
+		case m.Type == "volume" && (m.External || m.Device != ""):
+			if dir := firstOf(m.Device, filepath.Join(r.opts.VolumesDir, m.Source)); !exists(dir) {
+				faults = append(faults, fmt.Errorf("volume %q: %s does not exist", m.Source, dir))
+			}
 		case m.Type == "volume":
 			if err := os.MkdirAll(filepath.Join(r.opts.VolumesDir, m.Source), 0o755); err != nil {
 				faults = append(faults, fmt.Errorf("volume %q: %w", m.Source, err))
