@@ -71,8 +71,8 @@ func (c *consoles) take(ctx context.Context, q control.ConsoleName, say sayer) (
 	}
 	t := takenIn{name: f.name, changed: true}
 	if was, err := c.kept.Get(f.name); err == nil {
-		if t.file, _, err = c.kept.Content(was); err == nil {
-			t.before = &was
+		if content, err := c.kept.Content(was); err == nil {
+			t.file, t.before = content.File, &was
 		}
 	}
 	file := console.File(f.name, f.origin, pin, f.from)
@@ -84,7 +84,7 @@ func (c *consoles) keep(f found, pin string, file []byte) error {
 	return c.kept.Put(catalog.Enabled{
 		Key: f.name, Name: console.Service(f.name), Origin: f.origin, Services: []string{console.Service(f.name)},
 		Images: map[string]string{f.image: pin}, Time: time.Now().UTC().Truncate(time.Second),
-	}, file, nil)
+	}, catalog.Content{File: file})
 }
 
 // tryOut starts a console beside the one that is in use, in a container that is
@@ -125,7 +125,7 @@ func (c *consoles) undo(t takenIn) error {
 	if t.before == nil {
 		return c.kept.Remove(t.name)
 	}
-	return c.kept.Put(*t.before, t.file, nil)
+	return c.kept.Put(*t.before, catalog.Content{File: t.file})
 }
 
 // find tells a name from a file, an address, an archive and an image.

@@ -203,6 +203,7 @@ type prepared struct {
 	repo     string // that it is from; "": none
 	services []compose.Service
 	project  *project.Result // nil: nothing is for the engine
+	beside   compose.Kept    // what the files said that it names for the OS
 }
 
 // prepare fetches and reads a service file.
@@ -215,13 +216,17 @@ func (e *enabler) prepare(ctx context.Context, what string, refresh bool, say sa
 		text(say, "%s: %s", what, file.Origin)
 	}
 	env := e.files.environment()
-	services, faults := compose.Parse(file.Origin, file.Text, env)
-	p := &prepared{text: file.Text, repo: file.Repo, kept: catalog.Enabled{Key: what, Name: file.Name, Origin: file.Origin, Time: time.Now().UTC().Truncate(time.Second)}}
+	p := &prepared{text: file.Text, repo: file.Repo, beside: compose.Kept{}, kept: catalog.Enabled{Key: what, Name: file.Name, Origin: file.Origin, Time: time.Now().UTC().Truncate(time.Second)}}
 	own := file.Dir
 	if file.Repo != "" { // whoever gives a repository away does not want what services write
 		own = ""
 	}
 	p.kept.Home = e.store.Home(what, own)
+	in := compose.Setting{Home: p.kept.Home, Env: env}
+	if own != "" {
+		in.Files = p.beside.Noting(compose.FromDisk)
+	}
+	services, faults := compose.ParseIn(file.Origin, file.Text, in)
 	if slices.ContainsFunc(services, func(s compose.Service) bool { return s.Scope == compose.ScopeUser }) {
 		req := project.Request{Path: file.Origin, Text: file.Text, Dir: file.Dir, Name: e.projectFor(what, file), Env: env, Remote: file.Dir == ""}
 		if req.Remote {
@@ -298,7 +303,11 @@ func (e *enabler) keep(p *prepared) error {
 			return err
 		}
 	}
-	return e.store.Put(p.kept, p.text, told)
+	beside, err := writeKept(p.beside)
+	if err != nil {
+		return err
+	}
+	return e.store.Put(p.kept, catalog.Content{File: p.text, Project: told, Beside: beside})
 }
 
 // begin lets the config have a service and waits until it is up. If it does not

@@ -253,7 +253,7 @@ func (e *enabler) tryUpdate(ctx context.Context, key string, dryRun bool, say sa
 	if err := errors.Join(e.clash(fresh.kept.Services, e.store.File(kept)), e.sole(fresh)); err != nil {
 		return err
 	}
-	old, project, err := e.store.Content(kept)
+	old, err := e.store.Content(kept)
 	if err != nil {
 		return err
 	}
@@ -264,14 +264,18 @@ func (e *enabler) tryUpdate(ctx context.Context, key string, dryRun bool, say sa
 			text(say, "%s", line)
 		}
 	}
-	show(diff(strings.Split(string(old), "\n"), strings.Split(string(fresh.text), "\n")))
+	show(diff(strings.Split(string(old.File), "\n"), strings.Split(string(fresh.text), "\n")))
 	if err := e.pullAll(ctx, fresh, true, say); err != nil {
 		return err
 	}
 	show(newImages(kept, fresh))
 	if changed == 0 {
-		lines, err := newProject(project, fresh.project)
+		lines, err := newProject(old.Project, fresh.project)
 		if err != nil {
+			return err
+		}
+		show(lines)
+		if lines, err = e.newFiles(kept, old, fresh); err != nil {
 			return err
 		}
 		show(lines)
@@ -299,7 +303,7 @@ func (e *enabler) tryUpdate(ctx context.Context, key string, dryRun bool, say sa
 	}
 	err = e.again(ctx, fresh.kept.Services, say)
 	if err != nil {
-		back := e.store.Put(kept, old, project)
+		back := e.store.Put(kept, old)
 		return errors.Join(err, back, e.again(context.WithoutCancel(ctx), kept.Services, func(control.ImageStep) {}))
 	}
 	return nil

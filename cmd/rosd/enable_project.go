@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/rosteros/ros/internal/catalog"
 	"github.com/rosteros/ros/internal/compose"
 	"github.com/rosteros/ros/internal/project"
 )
@@ -29,7 +30,32 @@ func newProject(stored []byte, fresh *project.Result) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var lines []string
+	return differences(before, now), nil
+}
+
+// newFiles is the same for services of the OS.
+func (e *enabler) newFiles(kept catalog.Enabled, old catalog.Content, fresh *prepared) ([]string, error) {
+	beside, err := readKept(old.Beside)
+	if err != nil {
+		return nil, fmt.Errorf("what %s was enabled with: %w", kept.Key, err)
+	}
+	was, _ := compose.ParseIn(kept.Origin, old.File, compose.Setting{Home: kept.Home, Env: e.files.environment(), Files: beside.Read})
+	return differences(systemHashes(was), systemHashes(fresh.services)), nil
+}
+
+// systemHashes say what the containers of services of the OS are made from.
+func systemHashes(services []compose.Service) map[string]string {
+	all := map[string]string{}
+	for _, s := range services {
+		if s.Scope == compose.ScopeSystem {
+			all[s.Name] = compose.DefinitionHash(s)
+		}
+	}
+	return all
+}
+
+// differences are lines for people.
+func differences(before, now map[string]string) (lines []string) {
 	for _, name := range slices.Sorted(maps.Keys(before)) {
 		if _, still := now[name]; !still {
 			lines = append(lines, "-"+name)
@@ -43,7 +69,7 @@ func newProject(stored []byte, fresh *project.Result) ([]string, error) {
 			lines = append(lines, name+": what its file names, or a variable, has changed")
 		}
 	}
-	return lines, nil
+	return lines
 }
 
 // meanings are services as text, without their places in files and without their

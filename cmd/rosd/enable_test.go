@@ -200,7 +200,7 @@ func TestEnableAndBack(t *testing.T) {
 
 func parsed(t *testing.T, s *station) []compose.Service {
 	t.Helper()
-	file, _ := s.files.enabled.file("http://x/shop.yml")
+	file := s.files.enabled.file("http://x/shop.yml").path
 	services, faults := compose.Load(file)
 	if len(faults) > 0 {
 		t.Fatal(faults)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"path/filepath"
 
 	"github.com/rosteros/ros/internal/catalog"
@@ -13,14 +14,42 @@ const enabledDir = "/var/lib/rancher/enabled"
 // enabledFiles are the service files that are kept.
 type enabledFiles struct{ catalog.Store }
 
-// file is where the file of a key is kept, and where relative paths in it begin;
-// "": it is not kept, or they begin beside it.
-func (e enabledFiles) file(key string) (path, home string) {
-	kept, err := e.Get(key)
+// enabledFile is one of them.
+type enabledFile struct {
+	path string
+	home string       // where relative paths in it begin; "": beside it
+	kept compose.Kept // what the files said that it names
+}
+
+// file is what is kept under a key; the zero value: nothing.
+func (e enabledFiles) file(key string) enabledFile {
+	note, err := e.Get(key)
 	if err != nil {
-		return "", ""
+		return enabledFile{}
 	}
-	return e.File(kept), kept.Home
+	// What cannot be read is as if no file were there: the service that names
+	// one says which.
+	beside, _ := e.Beside(key)
+	kept, _ := readKept(beside)
+	return enabledFile{e.File(note), note.Home, kept}
+}
+
+// readKept is what files said; of nothing, it is empty.
+func readKept(text []byte) (compose.Kept, error) {
+	kept := compose.Kept{}
+	if len(text) == 0 {
+		return kept, nil
+	}
+	err := json.Unmarshal(text, &kept)
+	return kept, err
+}
+
+// writeKept is the text of what files said; nil: there were none.
+func writeKept(kept compose.Kept) ([]byte, error) {
+	if len(kept) == 0 {
+		return nil, nil
+	}
+	return json.Marshal(kept)
 }
 
 // pin gives services of the OS the images that were found when they were

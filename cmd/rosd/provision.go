@@ -130,7 +130,7 @@ func (e *enabler) wanted() []string {
 		if !include[key] || filepath.IsAbs(key) || e.builtIn(key) {
 			continue
 		}
-		if kept, _ := e.files.enabled.file(key); kept == "" {
+		if e.files.enabled.file(key).path == "" {
 			keys = append(keys, key)
 		}
 	}

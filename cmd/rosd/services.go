@@ -390,17 +390,18 @@ func (f *serviceFiles) seek(cfg *config.Config) {
 }
 
 // sources are the places of services as the config adds to them.
-func sources(dirs []string, cfg *config.Config, enabled func(key string) (path, home string)) compose.Sources {
-	from := compose.Sources{Dirs: dirs, Env: withDomain(apply.Variables(cfg)), Homes: map[string]string{}}
+func sources(dirs []string, cfg *config.Config, enabled func(key string) enabledFile) compose.Sources {
+	from := compose.Sources{Dirs: dirs, Env: withDomain(apply.Variables(cfg)), Homes: map[string]string{}, Kept: map[string]compose.Kept{}}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Rancher.ServicesInclude)) {
 		if !cfg.Rancher.ServicesInclude[name] {
 			continue
 		}
 		ext := filepath.Ext(name)
-		if kept, home := enabled(name); kept != "" {
-			from.Files = append(from.Files, kept)
-			if home != "" {
-				from.Homes[kept] = home
+		if file := enabled(name); file.path != "" {
+			from.Files = append(from.Files, file.path)
+			from.Kept[file.path] = file.kept
+			if file.home != "" {
+				from.Homes[file.path] = file.home
 			}
 		} else if filepath.IsAbs(name) && (ext == ".yml" || ext == ".yaml") {
 			from.Files = append(from.Files, name)
@@ -427,6 +428,9 @@ func withoutEmpty(s compose.Sources) compose.Sources {
 	}
 	if len(s.Homes) == 0 {
 		s.Homes = nil
+	}
+	if len(s.Kept) == 0 {
+		s.Kept = nil
 	}
 	return s
 }

@@ -174,7 +174,7 @@ func TestStore(t *testing.T) {
 	s := catalog.Store{Dir: filepath.Join(t.TempDir(), "enabled")}
 	e := catalog.Enabled{Key: "http://x/shop.yml", Name: "shop", Origin: "http://x/shop.yml", Services: []string{"shop"}}
 	for range 2 {
-		if err := s.Put(e, []byte(shop), []byte("{}")); err != nil {
+		if err := s.Put(e, catalog.Content{File: []byte(shop), Project: []byte("{}"), Beside: []byte("[]")}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -182,9 +182,9 @@ func TestStore(t *testing.T) {
 	if err != nil || got.SHA256 != sum(shop) || got.Name != "shop" {
 		t.Errorf("Get = %+v, %v", got, err)
 	}
-	file, project, err := s.Content(got)
-	if err != nil || string(file) != shop || string(project) != "{}" {
-		t.Errorf("Content = %q, %q, %v", file, project, err)
+	c, err := s.Content(got)
+	if err != nil || string(c.File) != shop || string(c.Project) != "{}" || string(c.Beside) != "[]" {
+		t.Errorf("Content = %+v, %v", c, err)
 	}
 	// A power cut between the two renames of Put.
 	dir := s.Folder(e.Key)
@@ -214,7 +214,7 @@ func TestStoreLeavesData(t *testing.T) {
 	e := catalog.Enabled{Key: "http://x/shop.yml", Name: "shop", Services: []string{"shop"}}
 	put := func(project []byte) {
 		t.Helper()
-		if err := s.Put(e, []byte(shop), project); err != nil {
+		if err := s.Put(e, catalog.Content{File: []byte(shop), Project: project}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -238,8 +238,8 @@ func TestStoreLeavesData(t *testing.T) {
 	}
 	put(nil)
 	there("Put")
-	if _, project, err := s.Content(e); project != nil || err != nil {
-		t.Errorf("the project that is no more: %q, %v", project, err)
+	if c, err := s.Content(e); c.Project != nil || c.Beside != nil || err != nil {
+		t.Errorf("the project that is no more: %+v, %v", c, err)
 	}
 	os.Mkdir(s.Folder(e.Key)+".next", 0o755) // a power cut while Put moves files
 	os.WriteFile(filepath.Join(s.Folder(e.Key)+".next", "shop.yml"), []byte("new"), 0o600)
@@ -247,8 +247,8 @@ func TestStoreLeavesData(t *testing.T) {
 		t.Fatal(err)
 	}
 	there("Recover")
-	if file, _, _ := s.Content(e); string(file) != "new" {
-		t.Errorf("after a power cut the file is %q", file)
+	if c, _ := s.Content(e); string(c.File) != "new" {
+		t.Errorf("after a power cut the file is %q", c.File)
 	}
 	if err := s.Remove(e.Key); err != nil {
 		t.Fatal(err)

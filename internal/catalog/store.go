@@ -17,7 +17,7 @@ import (
 // Store keeps the service files that are enabled, as they were then, so that a
 // boot needs neither a network nor the repository: a folder for each with
 // NAME.yml, which is the file, project.json, which is what the engine is told,
-// and enabled.json.
+// beside.json, which is what the files said that it names, and enabled.json.
 type Store struct{ Dir string }
 
 // Enabled is one of them.
@@ -55,17 +55,24 @@ func (s Store) Get(key string) (Enabled, error) {
 	return e, nil
 }
 
+// Content is what is kept of a service file beside the note.
+type Content struct {
+	File    []byte
+	Project []byte // what the engine is told; nil: nothing
+	Beside  []byte // what the files that it names said; nil: it names none
+}
+
 // Put keeps a service file. Either all of it is there afterwards, or what was
 // there before: a power cut leaves no half of it.
-func (s Store) Put(e Enabled, file, project []byte) error {
-	if err := s.put(e, file, project); err != nil {
+func (s Store) Put(e Enabled, c Content) error {
+	if err := s.put(e, c); err != nil {
 		return fmt.Errorf("cannot keep service file %q: %w", e.Key, err)
 	}
 	return nil
 }
 
-func (s Store) put(e Enabled, file, project []byte) error {
-	e.SHA256 = sum(file)
+func (s Store) put(e Enabled, c Content) error {
+	e.SHA256 = sum(c.File)
 	note, err := json.MarshalIndent(e, "", "  ")
 	if err != nil {
 		return err
@@ -78,7 +85,7 @@ func (s Store) put(e Enabled, file, project []byte) error {
 		return err
 	}
 	defer os.RemoveAll(fresh)
-	files := map[string][]byte{e.Name + ".yml": file, noteFile: append(note, '\n'), projectFile: project}
+	files := map[string][]byte{e.Name + ".yml": c.File, noteFile: append(note, '\n'), projectFile: c.Project, besideFile: c.Beside}
 	for name, text := range files {
 		if err := atomicfile.WriteFile(filepath.Join(fresh, name), text, 0o600); err != nil {
 			return err
@@ -97,6 +104,7 @@ func (s Store) put(e Enabled, file, project []byte) error {
 const (
 	noteFile    = "enabled.json"
 	projectFile = "project.json"
+	besideFile  = "beside.json"
 	nextEnd     = ".next" // of the folder with what is to come into one
 )
 
@@ -206,7 +214,7 @@ func clean(dir string) error {
 
 // owned are the names of the files that the store has written into a folder.
 func owned(dir string) []string {
-	names := []string{noteFile, projectFile}
+	names := []string{noteFile, projectFile, besideFile}
 	if e, err := (Store{}).In(dir); err == nil {
 		names = append(names, e.Name+".yml")
 	}
@@ -253,14 +261,29 @@ func (s Store) All() []Enabled {
 	return list
 }
 
-// Content is the file that is kept, and what the engine is told; nil: nothing.
-func (s Store) Content(e Enabled) (file, project []byte, err error) {
-	if file, err = os.ReadFile(s.File(e)); err != nil {
-		return nil, nil, err
+// Content is what is kept of a service file.
+func (s Store) Content(e Enabled) (c Content, err error) {
+	if c.File, err = os.ReadFile(s.File(e)); err != nil {
+		return Content{}, err
 	}
-	project, err = os.ReadFile(s.Project(e.Key))
+	if c.Project, err = maybe(s.Project(e.Key)); err != nil {
+		return c, err
+	}
+	c.Beside, err = s.Beside(e.Key)
+	return c, err
+}
+
+// Beside is what the files said that the service file of a key names; nil: it
+// names none.
+func (s Store) Beside(key string) ([]byte, error) {
+	return maybe(filepath.Join(s.Folder(key), besideFile))
+}
+
+// maybe reads a file that need not be there.
+func maybe(path string) ([]byte, error) {
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return file, nil, nil
+		return nil, nil
 	}
-	return file, project, err
+	return text, err
 }
