@@ -87,6 +87,21 @@ func Of(s compose.Service) (Container, error) {
 	return c, nil
 }
 
+// Shown is the service for people: what configs and secrets say is left out.
+func Shown(s compose.Service) (compose.Service, error) {
+	if len(s.Engine) == 0 {
+		return s, nil
+	}
+	c, err := Of(s)
+	if err != nil {
+		return s, err
+	}
+	for i := range c.Files {
+		c.Files[i].Text = nil
+	}
+	return With(s, c)
+}
+
 // With puts the container into the service.
 func With(s compose.Service, c Container) (compose.Service, error) {
 	text, err := json.Marshal(c)

@@ -57,7 +57,7 @@ func (r record) write(dir, service string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	return atomicfile.WriteFile(filepath.Join(dir, service+".json"), text, 0o644)
+	return atomicfile.WriteFile(filepath.Join(dir, service+".json"), text, 0o600) // from the hash somebody could guess a short secret
 }
 
 // readRecord returns the zero record for a service that has none.

@@ -25,6 +25,7 @@ import (
 	"github.com/rosteros/ros/internal/control"
 	"github.com/rosteros/ros/internal/images"
 	"github.com/rosteros/ros/internal/osupdate"
+	"github.com/rosteros/ros/internal/project"
 	"github.com/rosteros/ros/internal/supervise"
 )
 
@@ -204,6 +205,9 @@ func (s *Server) service(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) definition(w http.ResponseWriter, r *http.Request) {
 	definition, err := s.Supervisor.Definition(r.Context(), r.PathValue("name"))
+	if err == nil {
+		definition, err = project.Shown(definition)
+	}
 	if err != nil {
 		s.refuse(w, err)
 		return
