@@ -83,6 +83,31 @@ func TestReadOnlyAndLimits(t *testing.T) {
 	}
 }
 
+// Configs and secrets are where they belong, also on a tmpfs and below a root
+// that cannot be written, and their owner and mode are those of the file.
+func TestConfigsAndSecrets(t *testing.T) {
+	m := newMachine(t)
+	svc := box("told", "sh", "-c", "ls -ln /page /run/secrets/word; cat /page /run/secrets/word; echo x > /page; cat /run/secrets/root; df -k /dev/shm; echo end")
+	svc.User, svc.ReadOnly, svc.ShmBytes = "clock", true, 8<<20
+	svc.Mounts = []compose.Mount{{Type: "tmpfs", Target: "/run"}}
+	svc.Files = []compose.File{
+		{Source: "configs.page", Target: "/page", Mode: 0o444, Text: []byte("the page\n")},
+		{Source: "secrets.word", Target: "/run/secrets/word", UID: 1201, GID: 1201, Mode: 0o400, Text: []byte("the word\n")},
+		{Source: "secrets.root", Target: "/run/secrets/root", Mode: 0o400, Text: []byte("not for it\n")},
+	}
+	m.ended(m.start(svc))
+	m.until("it has logged", func() bool { return strings.Contains(m.read("told.log"), "end\n") })
+	got := m.read("told.log")
+	for _, want := range []string{"-r--r--r--", "-r--------", "1201     1201", "the page\nthe word\n", "/page: Read-only file system", "root: Permission denied", "8192"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in %s", want, got)
+		}
+	}
+	if strings.Contains(got, "not for it") {
+		t.Errorf("a secret of root is read by another: %s", got)
+	}
+}
+
 // A privileged service has the machine's /dev, and the runtime must not tidy
 // up in there: it would be everybody's.
 func TestPrivilegedSharesDev(t *testing.T) {

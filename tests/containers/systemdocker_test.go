@@ -19,6 +19,7 @@ import (
 	"github.com/rosteros/ros/internal/compose"
 	"github.com/rosteros/ros/internal/control"
 	"github.com/rosteros/ros/internal/control/server"
+	"github.com/rosteros/ros/internal/images"
 	"github.com/rosteros/ros/internal/supervise"
 	"github.com/rosteros/ros/tests/registry"
 )
@@ -57,7 +58,7 @@ func newHost(t *testing.T) *host {
 		Supervisor: services, Machine: server.Machine{Root: "/"},
 		Boot: func() (bootlog.Record, error) { return bootlog.Record{}, nil },
 		Plan: func() control.Plan { return control.Plan{} }, Reload: func() control.Plan { return control.Plan{} },
-		Images: store, Baked: m.runtime.Baked(), Preload: func(context.Context, func(string)) error { return nil },
+		Images: store, Baked: m.runtime.Baked(), Preload: func(context.Context, func(string), func(images.Event)) error { return nil },
 		Config:     noConfig{},
 		Containers: m.runtime, Services: filepath.Join(m.dir, "services"),
 		Cgroups: "/sys/fs/cgroup" + parent, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
