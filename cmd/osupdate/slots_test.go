@@ -22,6 +22,8 @@ import (
 	"github.com/rosteros/ros/internal/bootnote"
 	"github.com/rosteros/ros/internal/initctl"
 	"github.com/rosteros/ros/internal/osupdate"
+	"github.com/rosteros/ros/internal/release"
+	"github.com/rosteros/ros/internal/release/releasetest"
 	"github.com/rosteros/ros/internal/slots"
 )
 
@@ -39,6 +41,7 @@ type bench struct {
 	sys    string   // in place of /sys
 	noted  []string // told to who upgrades
 	lost   []string // partitions that are gone
+	size   int64    // of the others
 }
 
 // partition is one of the disk, unless that has lost it.
@@ -46,7 +49,7 @@ func (b *bench) partition(name string) (blockdev.Device, error) {
 	if slices.Contains(b.lost, name) {
 		return blockdev.Device{}, fmt.Errorf("cannot find device %q: %w", name, blockdev.ErrNotFound)
 	}
-	return blockdev.Device{Path: "/dev/vda4", Size: 1 << 30}, nil
+	return blockdev.Device{Path: "/dev/vda4", Size: b.size}, nil
 }
 
 func entryOf(version string) bootloader.Entry {
@@ -73,7 +76,7 @@ func newBench(t *testing.T, b slots.Boot, running slots.Running) *bench {
 	if err := loader.SetBoot(b); err != nil {
 		t.Fatal(err)
 	}
-	bench := &bench{loader: loader}
+	bench := &bench{loader: loader, size: 1 << 30}
 	bench.machine = &machine{
 		running: running, version: "v1", record: filepath.Join(t.TempDir(), "os/slots.json"),
 		open: func(context.Context) (bootloader.Loader, func() error, error) {
@@ -213,6 +216,29 @@ func TestRollbackWithoutPartition(t *testing.T) {
 		if s := b.status(t.Context()); !slices.Contains(s.Warnings, why) {
 			t.Errorf("status warns of %q, want %s", s.Warnings, why)
 		}
+	}
+}
+
+// TestPartitionTooSmall: it has been made anew, and the OS image was cut off.
+func TestPartitionTooSmall(t *testing.T) {
+	layout := releasetest.Layout(t, releasetest.Spec{Version: "v2.0.0", Arch: "amd64", Data: releasetest.Content(1, 64)})
+	r, err := release.Open(t.Context(), layout, release.Options{Arch: "amd64", AllowUnsigned: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	size := r.Manifest.Parts[release.Image].Size
+	e := entryOf("v2.0.0")
+	e.Release = r.Bundle.Release
+	b := newBench(t, slots.Boot{Committed: slots.A}, on(slots.A))
+	b.size = size
+	if err := b.imageOf(e); err != nil {
+		t.Errorf("imageOf = %v", err)
+	}
+	b.size--
+	want := fmt.Sprintf("/dev/vda4 has %d bytes, and its OS image %d", b.size, size)
+	if err := b.imageOf(e); err == nil || err.Error() != want {
+		t.Errorf("imageOf = %v, want %s", err, want)
 	}
 }
 
