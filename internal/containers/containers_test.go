@@ -131,6 +131,40 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// A new volume belongs to whom the image says; one that is there stays as it is.
+func TestNewVolume(t *testing.T) {
+	f := newFake(t)
+	r, o := newRuntime(t, f)
+	f.serve()
+	for _, dir := range []string{"base/data", "box/data", "base/gone"} {
+		if err := os.MkdirAll(filepath.Join(o.LayersDir, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const sticky = os.ModeSticky | 0o770
+	os.Chmod(filepath.Join(o.LayersDir, "box/data"), sticky)
+	os.Chmod(filepath.Join(o.LayersDir, "base/gone"), 0o700)
+	os.WriteFile(filepath.Join(o.LayersDir, "box/gone"), nil, 0o600)
+	os.MkdirAll(filepath.Join(o.VolumesDir, "old"), 0o711)
+	os.Chmod(filepath.Join(o.VolumesDir, "old"), 0o711)
+	svc := box("web")
+	for name, target := range map[string]string{"new": "/data", "gone": "/gone", "other": "/other", "old": "/data/old"} {
+		svc.Mounts = append(svc.Mounts, compose.Mount{Type: "volume", Source: name, Target: target})
+	}
+	if _, err := r.Start(t.Context(), svc); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]os.FileMode{"new": sticky, "gone": 0o755, "other": 0o755, "old": 0o711} {
+		info, err := os.Stat(filepath.Join(o.VolumesDir, name))
+		if err != nil || info.Mode() != os.ModeDir|want {
+			t.Errorf("volume %s is %v, %v, want %v", name, info, err, want)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(o.VolumesDir, ".*")); len(left) > 0 {
+		t.Errorf("there is left %v", left)
+	}
+}
+
 // What has to be there is not made.
 func TestVolumesOfSomebodyElse(t *testing.T) {
 	f := newFake(t)

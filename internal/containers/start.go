@@ -65,7 +65,7 @@ func (r *Runtime) startAs(ctx context.Context, svc compose.Service, as made) (_ 
 	if err != nil {
 		return nil, err
 	}
-	if err := r.prepareSources(svc); err != nil {
+	if err := r.prepareSources(svc, src); err != nil {
 		return nil, err
 	}
 	if err := r.prepareShimCgroup(); err != nil {
@@ -200,7 +200,7 @@ func anyJSON(name string, v any) (*anypb.Any, error) {
 
 // prepareSources makes the host directories that a service's mounts name,
 // where the file says so, and reports the missing ones in the user's words.
-func (r *Runtime) prepareSources(svc compose.Service) error {
+func (r *Runtime) prepareSources(svc compose.Service, src source) error {
 	var faults []error
 	for _, m := range svc.Mounts {
 		switch {
@@ -209,7 +209,7 @@ func (r *Runtime) prepareSources(svc compose.Service) error {
 				faults = append(faults, fmt.Errorf("volume %q: %s does not exist", m.Source, dir))
 			}
 		case m.Type == "volume":
-			if err := os.MkdirAll(filepath.Join(r.opts.VolumesDir, m.Source), 0o755); err != nil {
+			if err := r.makeVolume(m, src); err != nil {
 				faults = append(faults, fmt.Errorf("volume %q: %w", m.Source, err))
 			}
 		case m.Type == "bind" && !exists(m.Source):

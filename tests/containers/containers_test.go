@@ -4,6 +4,7 @@ package containers_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -84,12 +85,17 @@ func TestReadOnlyAndLimits(t *testing.T) {
 }
 
 // Configs and secrets are where they belong, also on a tmpfs and below a root
-// that cannot be written, and their owner and mode are those of the file.
+// that cannot be written, and their owner and mode are those of the file. A new
+// volume can be written by whom the image means it for.
 func TestConfigsAndSecrets(t *testing.T) {
 	m := newMachine(t)
-	svc := box("told", "sh", "-c", "ls -ln /page /run/secrets/word; cat /page /run/secrets/word; echo x > /page; cat /run/secrets/root; df -k /dev/shm; echo end")
+	svc := box("told", "sh", "-c", "ls -ln /page /run/secrets/word; cat /page /run/secrets/word; echo x > /page; cat /run/secrets/root; busybox df -k /dev/shm; touch /vol/x && echo can write; echo end")
 	svc.User, svc.ReadOnly, svc.ShmBytes = "clock", true, 8<<20
-	svc.Mounts = []compose.Mount{{Type: "tmpfs", Target: "/run"}}
+	svc.Mounts = []compose.Mount{{Type: "tmpfs", Target: "/run"}, {Type: "volume", Source: "vol", Target: "/vol"}}
+	place := filepath.Join(m.dir, "layers/box/vol")
+	if err := errors.Join(os.Mkdir(place, 0o700), os.Chown(place, 1201, 1201)); err != nil {
+		t.Fatal(err)
+	}
 	svc.Files = []compose.File{
 		{Source: "configs.page", Target: "/page", Mode: 0o444, Text: []byte("the page\n")},
 		{Source: "secrets.word", Target: "/run/secrets/word", UID: 1201, GID: 1201, Mode: 0o400, Text: []byte("the word\n")},
@@ -98,7 +104,7 @@ func TestConfigsAndSecrets(t *testing.T) {
 	m.ended(m.start(svc))
 	m.until("it has logged", func() bool { return strings.Contains(m.read("told.log"), "end\n") })
 	got := m.read("told.log")
-	for _, want := range []string{"-r--r--r--", "-r--------", "1201     1201", "the page\nthe word\n", "/page: Read-only file system", "root: Permission denied", "8192"} {
+	for _, want := range []string{"-r--r--r--", "-r--------", "1201     1201", "the page\nthe word\n", "/page: Read-only file system", "/run/secrets/root': Permission denied", "8192", "can write"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in %s", want, got)
 		}
