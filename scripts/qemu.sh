@@ -8,6 +8,8 @@
 #     --firmware WHICH      bios or uefi; without it the architecture's usual one
 #     --iso FILE            a CD; the firmware boots it, unless --kernel is given
 #     --disk FILE           a qcow2 disk, writable; may be repeated: /dev/vda, /dev/vdb, ...
+#     --bus BUS             what the disks behind this option are on: virtio (default), nvme,
+#                           usb, or on amd64 sata
 #     --raw FILE            a raw disk, read-only, numbered among the others
 #     --kernel FILE --initrd FILE --append TEXT     start this kernel, no firmware menu
 #     --metal               the hardware of a real machine instead of virtio: --disk is
@@ -35,7 +37,7 @@ die() { echo "qemu.sh: $*" >&2; exit 2; }
 
 arch=amd64 firmware='' iso='' kernel='' initrd='' append='' memory=2048 cpus=2
 port='' restrict=off network=yes dir='' print=no metal=no
-disks=() formats=() rest=(-serial mon:stdio)
+bus='' disks=() formats=() buses=() rest=(-serial mon:stdio)
 while [ $# -gt 0 ]; do
 	case $1 in
 	--restrict) restrict=on; shift; continue ;;
@@ -49,8 +51,9 @@ while [ $# -gt 0 ]; do
 	--arch) arch=$2 ;;
 	--firmware) firmware=$2 ;;
 	--iso) iso=$2 ;;
-	--disk) disks+=("$2") formats+=(qcow2) ;;
-	--raw) disks+=("$2") formats+=(raw) ;;
+	--disk) disks+=("$2") formats+=(qcow2) buses+=("$bus") ;;
+	--raw) disks+=("$2") formats+=(raw) buses+=('') ;;
+	--bus) bus=$2 ;;
 	--kernel) kernel=$2 ;;
 	--initrd) initrd=$2 ;;
 	--append) append=$2 ;;
@@ -98,8 +101,10 @@ args=(-accel "$accel" -cpu "$cpu" -smp "$cpus" -m "$memory"
 	-L "$share/qemu" -L "$share/seabios")
 
 # Real machines have no virtio at all, so no source of randomness from it either.
-if [ "$metal" = yes ]; then
+if [ "$metal" = yes ] || [[ " ${buses[*]} " = *" usb "* ]]; then
 	args+=(-device "qemu-xhci,id=usb")
+fi
+if [ "$metal" = yes ]; then
 	cd=(-device "usb-storage,bus=usb.0,drive=cd$first")
 	card=e1000e
 else
@@ -148,11 +153,18 @@ for i in "${!disks[@]}"; do
 	# UEFI keeps what it started last; without a place in the order a disk that was
 	# empty then is not started when the CD is gone.
 	next=",bootindex=$((i + 1))"
+	own=virtio
 	case $metal:${formats[i]} in
-	no:qcow2) args+=(-device "virtio-blk-pci,drive=disk$i$next") ;;
-	no:raw) args+=(-device "virtio-blk-pci,drive=disk$i") ;;
-	yes:qcow2) args+=(-device "nvme,drive=disk$i,serial=disk$i$next") ;;
-	yes:raw) args+=(-device "usb-storage,bus=usb.0,drive=disk$i") ;;
+	yes:qcow2) own=nvme ;;
+	yes:raw) own=usb ;;
+	esac
+	[ "${formats[i]}" = qcow2 ] || next=''
+	case ${buses[i]:-$own} in
+	virtio) args+=(-device "virtio-blk-pci,drive=disk$i$next") ;;
+	sata) args+=(-device "ide-hd,bus=ide.$((i + 1)),drive=disk$i$next") ;;
+	nvme) args+=(-device "nvme,drive=disk$i,serial=disk$i$next") ;;
+	usb) args+=(-device "usb-storage,bus=usb.0,drive=disk$i$next") ;;
+	*) die "unknown bus ${buses[i]}: virtio, sata, nvme or usb" ;;
 	esac
 done
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs the VM tests; `make test-vm` and `make test-all` call it. The arm64 tests
-# need an arm64 build too, and a slow one the flavour metal, so those are made
+# need an arm64 build too, and slow ones the flavour metal, so those are made
 # first.
 set -eu
 "${MAKE:-make}" --no-print-directory build ARCH=arm64 FLAVOUR=vm

@@ -57,6 +57,7 @@ var slow = map[string][]scenario{
 		{"broken-uefi", brokenOnly("uefi")},
 		{"reboots", reboots},
 		{"install-order", installsAlone},
+		{"install-buses", installsOnBuses},
 		{"grub-bios", grub("bios")},
 		{"grub-uefi", grub("uefi")},
 		{"grub-watchdog", grubWatchdog},

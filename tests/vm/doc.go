@@ -52,6 +52,8 @@
 //	amd64/upgrade-by-itself     rancher.upgrade.policy auto, and a list with a new release; then the same
 //	                            list again, which changes nothing
 //	amd64/install-order         an order to install on the seed disk; the disk; the medium again
+//	amd64/install-buses         FLAVOUR=metal installs on SATA, NVMe and USB; each disk alone, under BIOS
+//	                            or UEFI
 //	amd64/upgrade-ways          --kexec; a restart in the middle of a trial; an EFI partition that was not
 //	                            unmounted; status, verify and rollback in the rescue shell of the boot menu
 //	amd64/broken-bios, -uefi    all twelve broken releases

@@ -74,14 +74,9 @@ func bootInstalled(t *testing.T, l lab, firmware, disk string) {
 	g.logIn(t)
 	g.step(t, "services", func(t *testing.T) {
 		g.settle(t)
-		if s := g.status(t); s.Slot != "A" || s.State != "disk /dev/vda6" {
-			t.Errorf("ros status: slot %q, state on %q, want A and the disk /dev/vda6", s.Slot, s.State)
-		}
+		g.isInstalled(t, "installed", "/dev/vda6")
 	})
 	g.step(t, "config", func(t *testing.T) {
-		if name := g.sh(t, "hostname"); name != "installed" {
-			t.Errorf("hostname is %q, want installed", name)
-		}
 		line := g.sh(t, "sudo cat /proc/1/root/proc/cmdline")
 		for _, word := range []string{"ros.slot=A", "ros.image=PARTUUID=", "tested=yes", l.system.Console} {
 			if !strings.Contains(line, word) {
@@ -153,12 +148,7 @@ func installsAlone(t *testing.T, l lab) {
 		g.expect(t, loginPrompt, bootPatience)
 		g.logIn(t)
 		g.settle(t)
-		if name := g.sh(t, "hostname"); name != "ordered" {
-			t.Errorf("hostname is %q, want ordered", name)
-		}
-		if s := g.status(t); s.Slot != "A" || s.State != "disk /dev/vda6" {
-			t.Errorf("ros status: slot %q, state on %q, want A and the disk /dev/vda6", s.Slot, s.State)
-		}
+		g.isInstalled(t, "ordered", "/dev/vda6")
 		g.powerOff(t)
 	})
 	t.Run("again", func(t *testing.T) {
@@ -170,4 +160,76 @@ func installsAlone(t *testing.T, l lab) {
 		}
 		g.powerOff(t)
 	})
+}
+
+// buses are where a real machine has its disks, and what each is started under.
+var buses = []struct{ bus, firmware, disk string }{
+	{"sata", "bios", "sda"},
+	{"nvme", "uefi", "nvme0n1"},
+	{"usb", "uefi", "sda"},
+}
+
+// installsOnBuses is a chain: the live system of the flavour metal installs on a
+// disk of each bus, and each of them starts in a machine that has nothing else.
+func installsOnBuses(t *testing.T, l lab) {
+	l = l.metal(t)
+	var disks, names []string
+	for _, b := range buses {
+		disk := filepath.Join(t.TempDir(), b.bus+".qcow2")
+		if err := l.build.BlankDisk(disk, 4096); err != nil {
+			t.Fatal(err)
+		}
+		disks, names = append(disks, disk), append(names, b.bus)
+	}
+	if !t.Run("iso", func(t *testing.T) { installOnBuses(t, l, disks, names) }) {
+		t.Fatal("there is nothing on the disks to start")
+	}
+	for i, b := range buses {
+		t.Run(b.bus, func(t *testing.T) {
+			g := l.startAlone(t, qemu.Config{Firmware: b.firmware, Disks: disks[i : i+1], Buses: names[i : i+1], Restrict: true})
+			g.expect(t, loginPrompt, bootPatience)
+			g.logIn(t)
+			g.settle(t)
+			g.isInstalled(t, "on-"+b.bus, partition(b.disk, 6))
+			g.powerOff(t)
+		})
+	}
+}
+
+func installOnBuses(t *testing.T, l lab, disks, names []string) {
+	cfg := l.direct()
+	cfg.Disks, cfg.Buses = disks, names
+	g := l.start(t, cfg)
+	g.logIn(t)
+	for _, b := range buses {
+		g.step(t, b.bus, func(t *testing.T) {
+			// Which of two disks is sda is a matter of luck.
+			name := g.sh(t, fmt.Sprintf("lsblk -dnro TRAN,TYPE,NAME | sed -n 's/^%s disk //p'", b.bus))
+			g.feed(t, "cat >/tmp/edge.yml", strings.NewReader("#cloud-config\nhostname: on-"+b.bus+"\nssh_authorized_keys:\n- "+l.key.Authorized+"\n"))
+			out := g.sh(t, "sudo ros install -f --no-reboot -c /tmp/edge.yml -d /dev/"+name)
+			if !strings.Contains(out, "is on /dev/"+name) {
+				t.Errorf("ros install: %s", out)
+			}
+		})
+	}
+	g.powerOff(t)
+}
+
+// partition is the n-th of a disk, as the kernel names it.
+func partition(disk string, n int) string {
+	if last := disk[len(disk)-1]; last >= '0' && last <= '9' {
+		disk += "p"
+	}
+	return fmt.Sprintf("/dev/%s%d", disk, n)
+}
+
+// isInstalled looks at a machine that has started from slot A of its disk.
+func (g *guest) isInstalled(t *testing.T, hostname, state string) {
+	t.Helper()
+	if name := g.sh(t, "hostname"); name != hostname {
+		t.Errorf("hostname is %q, want %s", name, hostname)
+	}
+	if s := g.status(t); s.Slot != "A" || s.State != "disk "+state {
+		t.Errorf("ros status: slot %q, state on %q, want A and the disk %s", s.Slot, s.State, state)
+	}
 }

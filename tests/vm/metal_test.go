@@ -12,13 +12,9 @@ import (
 // metal is the flavour for real machines on what a real machine has: no virtio,
 // the ISO on a USB stick, the state disk on NVMe, an Intel network card.
 func metal(t *testing.T, l lab) {
-	system, err := l.build.System(l.arch + "-metal")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.system = system
+	l = l.metal(t)
 	disk := l.newStateDisk(t)
-	g := l.start(t, qemu.Config{Firmware: "uefi", ISO: system.ISO, Disks: []string{disk}, Metal: true})
+	g := l.start(t, qemu.Config{Firmware: "uefi", ISO: l.system.ISO, Disks: []string{disk}, Metal: true})
 	g.expect(t, loginPrompt, bootPatience)
 	g.logIn(t)
 	inspect(t, g)
@@ -38,4 +34,15 @@ func metal(t *testing.T, l lab) {
 		g.powerOff(t)
 		l.checkDisk(t, disk)
 	})
+}
+
+// metal is the lab with the flavour for real machines.
+func (l lab) metal(t *testing.T) lab {
+	t.Helper()
+	system, err := l.build.System(l.arch + "-metal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.system = system
+	return l
 }

@@ -26,6 +26,7 @@ type Config struct {
 	Initrd   string
 	Cmdline  string
 	Disks    []string // qcow2, in the order in which the guest sees them
+	Buses    []string // of Disks, one each: "virtio", "sata", "nvme", "usb"
 	RawDisks []string // raw, read-only, after Disks
 	MemoryMB int
 	CPUs     int
@@ -182,7 +183,10 @@ func (m *Machine) options(cfg Config) []string {
 	add("--kernel", cfg.Kernel)
 	add("--initrd", cfg.Initrd)
 	add("--append", cfg.Cmdline)
-	for _, disk := range cfg.Disks {
+	for i, disk := range cfg.Disks {
+		if i < len(cfg.Buses) {
+			add("--bus", cfg.Buses[i])
+		}
 		add("--disk", disk)
 	}
 	for _, disk := range cfg.RawDisks {
