@@ -66,6 +66,10 @@ func TestAgreesOnAnyValue(t *testing.T) {
 		"{test: a, interval: 5s, retries: '3'}", "{test: a, start_period: 1m}", "{disable: true}", "{b: {}}", "{b: {condition: service_healthy}}", "{b: {condition: service_started, required: 'false'}}", "{b: {condition: service_started, restart: true}}", "{b: {required: false, restart: true}}",
 		"{b: {required: 'false'}}", "{b: {restart: 'true'}}", "{b: {condition: service_started, x-a: b}}", "{driver: local}", "{options: {max-size: 1m, max-file: 3}}", "{options: {max-file: '3'}}", "{options: {max-size: 1000000}}",
 		"{resources: {limits: {memory: 64m}}}", "{resources: {limits: {cpus: 0.5, pids: 5}}}", "{resources: {limits: {cpus: '0.5', pids: '5'}}}", "{resources: {}}", "{resources: {limits: {}}}",
+		"[default]", "[n]", "{n: }", "{n: {}}", "{n: {aliases: [x]}}", "{n: {aliases: [x], ipv4_address: 10.9.0.7}}", "{default: {aliases: [a b]}}", "{n: {priority: 1}}", "{m: {ipv4_address: 10.9.0.7}}",
+		"['80:80']", "['8080:80/udp']", "[8080:80]", "['127.0.0.1:8080:80']", "['[::1]:8080:80']", "['8000-8002:80-82']", "['8000-8002:80']", "['0.0.0.0:80:80']", "['080:80']", "[80]", "['80:80', '80:81']",
+		"[{target: 80, published: 8080}]", "[{target: 80, published: '8080', protocol: udp, host_ip: 127.0.0.1}]", "[{target: '80', published: '8080'}]", "[{target: 80}]", "['3000-3010']", "[3000]", "['3000/udp']",
+		"['h:10.0.0.1']", "['h=10.0.0.1', 'h=10.0.0.2']", "['h=[::1]']", "['h:::1']", "{h: 10.0.0.1}", "{h: [10.0.0.1, 10.0.0.2]}", "['h:host-gateway']", "9.9.9.9", "[9.9.9.9]", "[9.9.9.9, 9.9.9.9]", "example.com",
 		"{resources: {limits: {memory: 67108864}}}", "{resources: {limits: {pids: -1}}}", "{x-a: b}", "web.env", "[web.env, web.raw]", "[{path: web.env, required: 'true'}]", "[{path: web.raw, format: raw}]", "[{path: none.env, required: false}]", "web.labels", "[web.labels]",
 		"[page]", "[word, page]", "[{source: page, target: /etc/page, uid: '5', gid: '6', mode: 0440}]", "[{source: word, target: word, mode: '0400'}]", "[{source: word, target: ../x}]",
 		"'0-3,5'", "50000", "['c 1:3 mr', 'a *:* rwm']", "linux/amd64", "[dev, test]", "json-file", "{driver: json-file}", "{mode: replicated, replicas: 1}", "{replicas: '1'}",
@@ -73,7 +77,7 @@ func TestAgreesOnAnyValue(t *testing.T) {
 		"[other:/b]", "['vol:/b:nocopy']", "['/a:/b:z']", "[{type: volume, source: other, target: /b, consistency: cached, volume: {nocopy: true}}]", "[{type: bind, source: /a, target: /b, bind: {selinux: z}}]",
 		"[1101, dialout]", "['1101']", "{net.a: 1}", "[net.a=1]", "/run", "['/run:size=1m,mode=1777']", "&a [x, *a]",
 	}
-	const top = "volumes: {vol: , v: , other: {name: another, driver: local}}\nconfigs: {page: {file: page.html}, word: {content: 'hello ${SET}'}}\nsecrets: {page: {file: ./page.html}, word: {environment: SET}}\n"
+	const top = "networks: {n: {internal: false, ipam: {config: [{subnet: 10.9.0.0/24}]}}, m: }\nvolumes: {vol: , v: , other: {name: another, driver: local}}\nconfigs: {page: {file: page.html}, word: {content: 'hello ${SET}'}}\nsecrets: {page: {file: ./page.html}, word: {environment: SET}}\n"
 	accepted := 0
 	for _, key := range slices.Sorted(maps.Keys(compose.Supported)) {
 		for _, value := range values {
@@ -180,6 +184,21 @@ func ours(s compose.Service) map[string]any {
 		limits = append(limits, fmt.Sprint(l.Name, l.Soft, l.Hard))
 	}
 	m["volumes"], m["devices"], m["depends_on"], m["ulimits"] = volumes, devices, depends, limits
+	var networks, hosts, ports []string
+	for _, a := range s.Networks {
+		networks = append(networks, fmt.Sprint(a.Aliases, a.IPv4, a.Network.Internal, a.Network.Subnet, a.Network.Gateway))
+	}
+	for _, h := range s.ExtraHosts {
+		hosts = append(hosts, fmt.Sprint(h.Name, h.Address))
+	}
+	for _, p := range s.Ports {
+		ports = append(ports, p.String()+fmt.Sprint(p.Target))
+	}
+	slices.Sort(networks)
+	slices.Sort(hosts)
+	slices.Sort(ports)
+	m["networks"], m["extra_hosts"], m["ports"] = networks, hosts, ports
+	m["dns"], m["dns_search"], m["dns_opt"] = s.DNS, s.DNSSearch, s.DNSOpt
 	if h := s.Healthcheck; h != nil {
 		m["healthcheck"] = fmt.Sprint(h.Test, h.StartPeriod)
 	}
@@ -253,6 +272,8 @@ func meant(p *types.Project, s types.ServiceConfig) map[string]any {
 		limits = append(limits, fmt.Sprint(name, l.Soft, l.Hard))
 	}
 	m["environment"], m["volumes"], m["devices"], m["depends_on"], m["ulimits"] = env, volumes, devices, depends, limits
+	m["networks"], m["extra_hosts"], m["ports"] = meantOfNetworks(s, p.Networks)
+	m["dns"], m["dns_search"], m["dns_opt"] = []string(s.DNS), []string(s.DNSSearch), s.DNSOpts
 	if h := s.HealthCheck; h != nil && len(h.Test) > 0 {
 		argv := []string(h.Test[1:])
 		if h.Test[0] == "CMD-SHELL" {
@@ -331,6 +352,45 @@ func files(kind string, objects types.Configs, refs []types.ServiceConfigObjConf
 		list = append(list, fmt.Sprintf("%s.%s %s %s %s %o %s", kind, ref.Source, filepath.Clean(target), uid, gid, mode, text))
 	}
 	return list
+}
+
+// meantOfNetworks also has the network that Compose adds later, when a service
+// publishes ports.
+func meantOfNetworks(s types.ServiceConfig, all types.Networks) (networks, hosts, ports []string) {
+	joined := s.Networks
+	if len(joined) == 0 && len(s.Ports) > 0 {
+		joined = map[string]*types.ServiceNetworkConfig{"default": nil}
+	}
+	for key, a := range joined {
+		if a == nil {
+			a = &types.ServiceNetworkConfig{}
+		}
+		n := all[key]
+		var pool types.IPAMPool
+		if len(n.Ipam.Config) > 0 {
+			pool = *n.Ipam.Config[0]
+		}
+		networks = append(networks, fmt.Sprint(a.Aliases, a.Ipv4Address, n.Internal, pool.Subnet, pool.Gateway))
+	}
+	for name, addresses := range s.ExtraHosts {
+		for _, address := range addresses {
+			hosts = append(hosts, fmt.Sprint(name, address))
+		}
+	}
+	for _, p := range s.Ports {
+		if p.Protocol == "" {
+			p.Protocol = "tcp"
+		}
+		text := fmt.Sprintf("%s/%s%d", p.Published, p.Protocol, p.Target)
+		if p.HostIP != "" && p.HostIP != "0.0.0.0" {
+			text = p.HostIP + ":" + text
+		}
+		ports = append(ports, text)
+	}
+	slices.Sort(networks)
+	slices.Sort(hosts)
+	slices.Sort(ports)
+	return networks, hosts, ports
 }
 
 func sorted(m map[string]string) string {

@@ -29,6 +29,13 @@ var supported = map[string]setter{
 	"labels":      (*reader).labels,
 	"pull_policy": (*reader).pullPolicy,
 
+	"networks":      (*reader).serviceNetworks,
+	"ports":         (*reader).ports,
+	"expose":        func(r *reader, _ *Service, v yamldoc.Value) { r.expose(v) },
+	"extra_hosts":   (*reader).extraHosts,
+	"dns":           (*reader).nameServers,
+	"dns_search":    func(r *reader, s *Service, v yamldoc.Value) { s.DNSSearch = r.lookups(v, r.dnsList(v)) },
+	"dns_opt":       func(r *reader, s *Service, v yamldoc.Value) { s.DNSOpt = r.lookups(v, r.texts(v, true)) },
 	"network_mode":  func(r *reader, s *Service, v yamldoc.Value) { s.NetworkMode, _ = r.oneOf(v, "host", "none") },
 	"pid":           func(r *reader, s *Service, v yamldoc.Value) { s.PidMode, _ = r.oneOf(v, "host") },
 	"ipc":           func(r *reader, s *Service, v yamldoc.Value) { s.IpcMode, _ = r.oneOf(v, "host") },
@@ -96,28 +103,21 @@ var refused = map[string]string{
 	"cpu_rt_runtime":     "realtime scheduling is not handed out by cgroup",
 	"credential_spec":    "it is for Windows containers",
 	"develop":            "it is for development with docker compose",
-	"dns":                "services of the OS use the resolv.conf of the machine",
-	"dns_opt":            "services of the OS use the resolv.conf of the machine",
-	"dns_search":         "services of the OS use the resolv.conf of the machine",
 	"dockerfile":         "nothing is built on this machine; name an image that a registry has",
 	"domainname":         `use "hostname"`,
-	"expose":             "services of the OS use the network of the machine; a port needs no key",
 	"extends":            "a service file stands alone; within it, use YAML anchors",
-	"external_links":     "services of the OS use the network of the machine",
-	"extra_hosts":        "services of the OS use the hosts file of the machine",
+	"external_links":     "a service of the OS finds those of its own networks",
 	"gpus":               `list the devices under "devices"`,
 	"init":               "the program of the image is process 1 of the container and has to be fit for that",
 	"isolation":          "it is for Windows containers",
-	"links":              `services of the OS use the network of the machine; for the order use "depends_on"`,
+	"links":              `services of one network find each other by name; further names are "aliases" under "networks"; for the order use "depends_on"`,
 	"log_driver":         `logs are files; "logging" bounds them`,
 	"log_opt":            `use "logging"`,
-	"mac_address":        "services of the OS use the network of the machine",
+	"mac_address":        "it follows from the address",
 	"mem_swappiness":     "the kernel has one swappiness for all (cgroup v2)",
 	"models":             "it is for docker compose",
 	"net":                `use "network_mode"`,
-	"networks":           `services of the OS use the network of the machine ("network_mode": "host" or "none")`,
 	"oom_kill_disable":   `use "oom_score_adj"`,
-	"ports":              "services of the OS use the network of the machine; a port needs no key",
 	"post_start":         `use another service that has this one under "depends_on"`,
 	"pre_start":          `use a one-shot service and "depends_on"`,
 	"pre_stop":           `use "stop_signal" and "stop_grace_period"`,
@@ -133,7 +133,7 @@ var refused = map[string]string{
 
 // forUserScope are the keys at the top of a file that only services of the
 // user's engine can refer to.
-var forUserScope = []string{"networks", "models", "jobs", "include"}
+var forUserScope = []string{"models", "jobs", "include"}
 
 // found is a service as far as it is known before its keys are read.
 type found struct {
@@ -228,6 +228,8 @@ func (r *reader) topLevel(root yamldoc.Value, services []found) {
 		case p.Key == "version": // of the format; Compose gave it up and reads any
 		case p.Key == "volumes":
 			r.namedVolumes(p.Value)
+		case p.Key == "networks":
+			r.topNetworks(p.Value, forUsers)
 		case p.Key == "configs" || p.Key == "secrets":
 			if slices.ContainsFunc(services, func(s found) bool { return s.Scope == ScopeSystem }) {
 				r.objects(p.Key, p.Value)
@@ -240,7 +242,7 @@ func (r *reader) topLevel(root yamldoc.Value, services []found) {
 			r.wrongKey(p, "belongs to a service, not to the file")
 		case strings.HasPrefix(p.Key, "x-"):
 		default:
-			r.unknown(p, []string{"services", "name", "volumes", "configs", "secrets"})
+			r.unknown(p, []string{"services", "name", "volumes", "networks", "configs", "secrets"})
 		}
 	}
 	switch {
@@ -328,4 +330,5 @@ func (r *reader) together(s *Service, given map[string]yamldoc.Pair) {
 	if p, ok := given["hostname"]; ok && s.UtsMode == "host" {
 		r.wrongKey(p, `with "uts: host" this would be the name of the machine`)
 	}
+	r.networked(s, given)
 }

@@ -23,10 +23,10 @@ func TestKeys(t *testing.T) {
 		{lines: `dependsOn: [b]`, faults: []string{`5: services.a.dependsOn: unknown key (did you mean "depends_on"?)`}},
 		{lines: `stop-grace-period: 5s`, faults: []string{`5: services.a.stop-grace-period: unknown key (did you mean "stop_grace_period"?)`}},
 		{lines: `zzz: 1`, faults: []string{`5: services.a.zzz: unknown key`}},
-		{lines: `ports: ["80:80"]`, faults: []string{`5: services.a.ports: is not supported in scope "system": services of the OS use the network of the machine; a port needs no key`}},
+		{lines: `links: [b]`, faults: []string{`5: services.a.links: is not supported in scope "system": services of one network find each other by name; further names are "aliases" under "networks"; for the order use "depends_on"`}},
 		{lines: `build: .`, faults: []string{`5: services.a.build: is not supported in scope "system": nothing is built on this machine; name an image that a registry has`}},
 		{lines: "ports: [80]\nextends: b\nimgae: y", faults: []string{
-			`5: services.a.ports: is not supported in scope "system": services of the OS use the network of the machine; a port needs no key`,
+			`5: services.a.ports[0]: "80" has no port of the machine: write PUBLISHED:TARGET`,
 			`6: services.a.extends: is not supported in scope "system": a service file stands alone; within it, use YAML anchors`,
 			`7: services.a.imgae: unknown key (did you mean "image"?)`}},
 
@@ -178,7 +178,7 @@ func TestXRos(t *testing.T) {
 		{name: "unknown key", keys: `image: x, x-ros: {scope: system, requird: true}`, faults: []string{`x.yml:1: services.a.x-ros.requird: unknown key (did you mean "required"?)`}},
 		{name: "misspelt scope is taken for system", keys: `image: x, ports: [80], x-ros: {scoep: system}`, faults: []string{
 			`x.yml:1: services.a.x-ros.scoep: unknown key (did you mean "scope"?)`,
-			`x.yml:1: services.a.ports: is not supported in scope "system": services of the OS use the network of the machine; a port needs no key`}},
+			`x.yml:1: services.a.ports[0]: "80" has no port of the machine: write PUBLISHED:TARGET`}},
 		{name: "no mapping", keys: `image: x, x-ros: system`, faults: []string{`x.yml:1: services.a.x-ros: must be a mapping (key: value)`}},
 		{name: "no image", keys: `x-ros: {scope: system}`, faults: []string{`x.yml:1: services.a: has no "image"`}},
 		{name: "reason without privileged", keys: `image: x, x-ros: {scope: system, privileged-reason: y}`, faults: []string{`x.yml:1: services.a.x-ros: privileged-reason without "privileged: true"`}},

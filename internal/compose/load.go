@@ -72,7 +72,7 @@ func LoadDir(dirs ...string) ([]Service, []Fault) { return LoadAll(Sources{Dirs:
 // stays. So the operator's directory, given after the built-in one, cannot
 // replace a built-in service.
 func LoadAll(src Sources) ([]Service, []Fault) {
-	c := collector{first: map[string]string{}}
+	c := collector{first: map[string]string{}, networks: map[string]network{}}
 	for _, dir := range src.Dirs {
 		entries, err := os.ReadDir(dir) // sorted by name
 		if err != nil && !os.IsNotExist(err) {
@@ -103,6 +103,7 @@ type collector struct {
 	services []Service
 	faults   []Fault
 	first    map[string]string // service name: "file:line" that has it
+	networks map[string]network
 }
 
 // add takes what one place has.
@@ -112,6 +113,10 @@ func (c *collector) add(found []Service, wrong []Fault) {
 		if place, ok := c.first[s.Name]; ok {
 			taken[s.Name] = true
 			c.faults = append(c.faults, redefined(s.File, s.Line, s.Name, place))
+			continue
+		}
+		if f, other := c.share(s); other {
+			c.faults = append(c.faults, f)
 			continue
 		}
 		c.services = append(c.services, s)
@@ -163,7 +168,7 @@ func ParseIn(path string, data []byte, in Setting) ([]Service, []Fault) {
 		in.Home = filepath.Dir(path)
 	}
 	r := &reader{path: path, home: in.Home, env: in.Env, files: in.Files,
-		volumes: map[string]volume{}, defined: map[string]*object{}, broken: map[string]bool{}}
+		volumes: map[string]volume{}, defined: map[string]*object{}, networks: map[string]yamldoc.Value{}, known: map[place]knownNetwork{}, broken: map[string]bool{}}
 	doc, wrong := yamldoc.Parse(data)
 	if doc == nil {
 		for _, w := range wrong {
@@ -173,6 +178,7 @@ func ParseIn(path string, data []byte, in Setting) ([]Service, []Fault) {
 	}
 	root := doc.Root()
 	r.dotEnv()
+	r.project = projectName(path, root)
 
 	// Which services are there, and which of them are ours to run?
 	services, ok := r.services(root)

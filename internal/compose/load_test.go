@@ -27,6 +27,16 @@ configs:
   greeting: {content: "hello $SET\n"}
 secrets:
   word: {environment: SET}
+networks:
+  back:
+    name: behind
+    driver: bridge
+    internal: true
+    attachable: false
+    enable_ipv4: true
+    enable_ipv6: false
+    labels: {a: b}
+    ipam: {driver: default, config: [{subnet: 10.9.0.0/24, gateway: 10.9.0.254}]}
 services:
   everything:
     image: ros/ntp
@@ -54,7 +64,18 @@ services:
     hostname: clock
     tty: true
     labels: [a=b, "c="]
-    network_mode: none
+    networks:
+      back: {aliases: [time, clock.lan], ipv4_address: 10.9.0.5}
+      default:
+    ports:
+      - "123:123/udp"
+      - 127.0.0.1:8000-8001:80-81
+      - {target: 443, published: "8443", host_ip: 127.0.0.1, protocol: tcp, mode: ingress, name: web, app_protocol: https}
+    expose: ["3000", 4000-4010/udp]
+    extra_hosts: ["machine:host-gateway", "dns=9.9.9.9"]
+    dns: 9.9.9.9
+    dns_search: [example.com]
+    dns_opt: [use-vc]
     pid: host
     ipc: host
     cgroup: host
@@ -122,12 +143,23 @@ func TestParseEverything(t *testing.T) {
 		t.Fatalf("Parse faults = %v, want none", faults)
 	}
 	want := []compose.Service{{
-		Name: "everything", File: "/etc/s/x.yml", Line: 13, Scope: compose.ScopeSystem, Required: true, StartLast: true, ReloadConfig: true, Persistent: true,
+		Name: "everything", File: "/etc/s/x.yml", Line: 23, Scope: compose.ScopeSystem, Required: true, StartLast: true, ReloadConfig: true, Persistent: true,
 		Image: "ros/ntp", Entrypoint: []string{"/usr/bin/env", "-i"}, Command: []string{"chronyd", "-d", "a b"},
 		Env: []string{"DEBUG=1", "FROM_FILE=two words", "ON=true", "RAW=$as 'it' is", "SET=set", "ZONE=UTC"}, WorkingDir: "/srv", User: "1201:1201", GroupAdd: []string{"dialout", "1101"},
 		Hostname: "clock", TTY: true, Labels: map[string]string{"a": "b", "c": "", "file": "yes"},
 		Annotations: map[string]string{"org.example.rank": "5"},
-		NetworkMode: "none", PidMode: "host", IpcMode: "host", CgroupMode: "host", Privileged: true, PrivilegedWhy: "it is a test",
+		NetworkMode: "bridge",
+		Networks: []compose.Attachment{
+			{Network: compose.Network{Name: "behind", Internal: true, Subnet: "10.9.0.0/24", Gateway: "10.9.0.254"}, Aliases: []string{"time", "clock.lan"}, IPv4: "10.9.0.5"},
+			{Network: compose.Network{Name: "example_default"}},
+		},
+		Ports: []compose.Port{
+			{Published: 123, Target: 123, Protocol: "udp"}, {HostIP: "127.0.0.1", Published: 8000, Target: 80, Protocol: "tcp"},
+			{HostIP: "127.0.0.1", Published: 8001, Target: 81, Protocol: "tcp"}, {HostIP: "127.0.0.1", Published: 8443, Target: 443, Protocol: "tcp"},
+		},
+		ExtraHosts: []compose.Host{{Name: "dns", Address: "9.9.9.9"}, {Name: "machine", Address: compose.HostGateway}},
+		DNS:        []string{"9.9.9.9"}, DNSSearch: []string{"example.com"}, DNSOpt: []string{"use-vc"},
+		PidMode: "host", IpcMode: "host", CgroupMode: "host", Privileged: true, PrivilegedWhy: "it is a test",
 		CapAdd: []string{"NET_BIND_SERVICE", "SYS_TIME"}, CapDrop: []string{"ALL"}, Seccomp: "unconfined", ReadOnly: true,
 		Mounts: []compose.Mount{
 			{Type: "volume", Source: "other", Target: "/bound", Device: "/srv/data"},
@@ -157,8 +189,8 @@ func TestParseEverything(t *testing.T) {
 		// Given under both names, with the same values.
 		MemoryBytes: 64 << 20, PidsLimit: 32, CPUs: 0.5, CPUShares: 512, OOMScoreAdj: -500,
 		DependsOn: []compose.Dependency{
-			{Service: "network", Condition: compose.Healthy, Restart: true, Line: 87},
-			{Service: "udev", Condition: compose.Completed, Required: true, Line: 86},
+			{Service: "network", Condition: compose.Healthy, Restart: true, Line: 108},
+			{Service: "udev", Condition: compose.Completed, Required: true, Line: 107},
 		},
 		Healthcheck: &compose.Healthcheck{Test: []string{"chronyc", "tracking"}, Interval: time.Minute, Timeout: 5 * time.Second,
 			Retries: 2, StartPeriod: 90 * time.Second, StartInterval: time.Second},
@@ -234,12 +266,12 @@ func TestParseFile(t *testing.T) {
 			faults: []string{`x.yml:2: services.rosd: the OS itself uses this name`}},
 
 		{name: "a bad key of the file costs the file", file: "network: {}\nservices:" + good,
-			faults: []string{`x.yml:1: network: unknown key`, `x.yml:3: services.good: the file cannot be used: line 1: network: unknown key`}},
+			faults: []string{`x.yml:1: network: unknown key (did you mean "networks"?)`, `x.yml:3: services.good: the file cannot be used: line 1: network: unknown key (did you mean "networks"?)`}},
 		{name: "key of the file twice", file: "name: a\nname: b\nservices:" + good,
 			faults: []string{`x.yml:2: name: is given twice, first on line 1`, `x.yml:4: services.good: the file cannot be used: line 2: name: is given twice, first on line 1`}},
-		{name: "networks with system services only", file: "networks: {}\nservices:" + good,
-			faults: []string{`x.yml:1: networks: is not supported: no service in this file has the scope "user"`,
-				`x.yml:3: services.good: the file cannot be used: line 1: networks: is not supported: no service in this file has the scope "user"`}},
+		{name: "models with system services only", file: "models: {}\nservices:" + good,
+			faults: []string{`x.yml:1: models: is not supported: no service in this file has the scope "user"`,
+				`x.yml:3: services.good: the file cannot be used: line 1: models: is not supported: no service in this file has the scope "user"`}},
 		{name: "x-ros of the file", file: "x-ros: {scope: system}\nservices:" + good,
 			faults: []string{`x.yml:1: x-ros: belongs to a service, not to the file`,
 				`x.yml:3: services.good: the file cannot be used: line 1: x-ros: belongs to a service, not to the file`}},
@@ -254,7 +286,7 @@ func TestParseFile(t *testing.T) {
 
 		{name: "anchors and merge keys", services: "a b", file: "x-common: &common {image: ros/c, x-ros: {scope: system}}\nservices:\n  a: {<<: *common}\n  b: {<<: *common, image: ros/b}\n"},
 		{name: "fault inside a merged mapping is said where it stands", file: "x-common: &common\n  image: ros/c\n  x-ros: {scope: system}\n  ports: [80]\nservices:\n  a: {<<: *common}\n",
-			faults: []string{`x.yml:4: services.a.ports: is not supported in scope "system": services of the OS use the network of the machine; a port needs no key`}},
+			faults: []string{`x.yml:4: services.a.ports[0]: "80" has no port of the machine: write PUBLISHED:TARGET`}},
 		{name: "merging a scalar", file: "services:\n  a: {<<: 5, image: x, x-ros: {scope: system}}\n",
 			faults: []string{`x.yml:2: services.a.<<: must be an alias of a mapping, or a list of them`}},
 		{name: "mapping that merges itself", services: "a", file: "services:\n  a: &a {image: x, x-ros: {scope: system}, <<: *a}\n"},

@@ -19,14 +19,17 @@ const maxFaults = 100
 
 // reader collects what is wrong with one file while it is read.
 type reader struct {
-	path    string
-	home    string // where relative paths begin
-	env     map[string]string
-	files   Files              // those that the file may name; nil: none
-	volumes map[string]volume  // those at the top of the file
-	defined map[string]*object // "configs.NAME" and "secrets.NAME" at the top of the file
-	faults  []Fault
-	broken  map[string]bool // services that have a fault; "": the file has
+	path     string
+	home     string // where relative paths begin
+	env      map[string]string
+	files    Files              // those that the file may name; nil: none
+	volumes  map[string]volume  // those at the top of the file
+	defined  map[string]*object // "configs.NAME" and "secrets.NAME" at the top of the file
+	project  string
+	networks map[string]yamldoc.Value // listed under networks at the top of the file
+	known    map[place]knownNetwork
+	faults   []Fault
+	broken   map[string]bool // services that have a fault; "": the file has
 
 	// What is known of the service that is being read.
 	service  string         // its name; faults found now are its

@@ -59,7 +59,13 @@ type Service struct {
 	Annotations map[string]string `json:"annotations,omitempty"` // of the OCI spec
 
 	// What it may touch.
-	NetworkMode     string            `json:"network_mode"`          // "host" or "none"
+	NetworkMode     string            `json:"network_mode"`          // "host", "none" or, with Networks, "bridge"
+	Networks        []Attachment      `json:"networks,omitempty"`    // sorted by name
+	Ports           []Port            `json:"ports,omitempty"`       // that it has of the machine, in file order
+	ExtraHosts      []Host            `json:"extra_hosts,omitempty"` // sorted by name
+	DNS             []string          `json:"dns,omitempty"`         // name servers; nil: those of the machine
+	DNSSearch       []string          `json:"dns_search,omitempty"`
+	DNSOpt          []string          `json:"dns_opt,omitempty"`
 	PidMode         string            `json:"pid_mode,omitempty"`    // "" (own) or "host"
 	IpcMode         string            `json:"ipc_mode,omitempty"`    // "" (own) or "host"
 	UtsMode         string            `json:"uts_mode,omitempty"`    // "" (own; with host network: host) or "host"

@@ -59,10 +59,10 @@ func TestMake(t *testing.T) {
 			faults: []string{`2: services.a.depends_on.b: waits for "b" to be done, but that is restarted whenever it ends: restart: always (x.yml:3)`}},
 		{name: "conditions that can be met", services: "a: depends_on: {b: {condition: service_healthy}, c: {condition: service_completed_successfully}}\nb: healthcheck: {test: x}\nc: restart: on-failure", start: "b c a"},
 
-		{name: "a faulty service and those who require it", services: "a: depends_on: [b]\nb: prots: [80]\nc: depends_on: {b: {condition: service_started, required: false}}", start: "c",
+		{name: "a faulty service and those who require it", services: "a: depends_on: [b]\nb: imagge: [80]\nc: depends_on: {b: {condition: service_started, required: false}}", start: "c",
 			faults: []string{
-				`3: services.b.prots: unknown key`,
-				`2: services.a.depends_on.b: depends on b, which cannot be used: unknown key`}},
+				`3: services.b.imagge: unknown key (did you mean "image"?)`,
+				`2: services.a.depends_on.b: depends on b, which cannot be used: unknown key (did you mean "image"?)`}},
 		{name: "a service of the user's engine", file: "services:\n  web: {image: nginx}\n  a: {image: x, x-ros: {scope: system}, depends_on: [web]}\n  b: {image: x, x-ros: {scope: system}, depends_on: {web: {condition: service_started, required: false}}}\n", start: "web b",
 			faults: []string{`3: services.a.depends_on.web: "web" (x.yml:2) runs in the user's engine (scope "user"); a service of the OS cannot wait for it`}},
 	} {
@@ -114,13 +114,13 @@ func TestSameNameTwice(t *testing.T) {
 
 func TestPlanForPeople(t *testing.T) {
 	services, faults := load(t, "udev:\nnetwork: {depends_on: {udev: {condition: service_completed_successfully}}, healthcheck: {test: x}}\n"+
-		"ntp: depends_on: {network: {condition: service_healthy, required: false}, syslog: {condition: service_started, required: false}, udev: {condition: service_started}}\nbad: ports: [1]", "")
+		"ntp: depends_on: {network: {condition: service_healthy, required: false}, syslog: {condition: service_started, required: false}, udev: {condition: service_started}}\nbad: links: [x]", "")
 	p := plan.Make(services, faults)
 	want := ` 1  udev
  2  network  waits for udev to be done
  3  ntp      waits for network to be healthy, udev to be started
 cannot be used:
-    x.yml:5: services.bad.ports: is not supported in scope "system": services of the OS use the network of the machine; a port needs no key
+    x.yml:5: services.bad.links: is not supported in scope "system": services of one network find each other by name; further names are "aliases" under "networks"; for the order use "depends_on"
 `
 	if diff := cmp.Diff(want, p.String()); diff != "" {
 		t.Errorf("String (-want +got):\n%s", diff)

@@ -42,6 +42,15 @@ var leaves = []string{
 // remarks say more about a row. A key that is listed in withoutEffect may be
 // there and changes nothing.
 var remarks = map[string]string{
+	"networks.NAME.attachable":            "in scope system no effect",
+	"networks.NAME.labels":                "in scope system no effect",
+	"services.NAME.dns":                   systemNetwork,
+	"services.NAME.dns_opt":               systemNetwork,
+	"services.NAME.dns_search":            systemNetwork,
+	"services.NAME.expose":                "in scope system no effect: within a network every port can be reached",
+	"services.NAME.extra_hosts":           systemNetwork,
+	"services.NAME.networks":              "in scope system a service that names neither networks nor ports has the machine's network",
+	"services.NAME.ports":                 "in scope system a port of the machine has to be given, IPv4 only",
 	"version":                             "no effect, as with docker compose",
 	"name":                                "of the project; without it, the name of the file or of its folder",
 	"include":                             "read when the service is enabled; not in a file that came from an address",
@@ -84,6 +93,8 @@ var remarks = map[string]string{
 	"volumes.NAME.external.name":          "old form of `name`",
 	"services.NAME.healthcheck":           "in scope user the engine probes and rosd reads the outcome",
 }
+
+const systemNetwork = "in scope system only with a network of its own: `networks` or `ports`"
 
 var withoutEffect = []string{
 	"version", "services.NAME.attach", "services.NAME.deploy.mode", "services.NAME.deploy.replicas", "services.NAME.scale",

@@ -1,0 +1,585 @@
+package compose
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/docker/go-connections/nat"
+
+	"github.com/rosteros/ros/internal/yamldoc"
+)
+
+// Network is one that the services of a file have for themselves.
+type Network struct {
+	Name     string `json:"name"`               // PROJECT_KEY, or what the file says
+	Internal bool   `json:"internal,omitempty"` // no way out of it
+	Subnet   string `json:"subnet,omitempty"`   // IPv4; "": any that is free
+	Gateway  string `json:"gateway,omitempty"`  // "": the first address of the subnet
+}
+
+// Attachment is a network that a service is in.
+type Attachment struct {
+	Network Network  `json:"network"`
+	Aliases []string `json:"aliases,omitempty"` // names beside that of the service
+	IPv4    string   `json:"ipv4,omitempty"`    // "": any that is free
+}
+
+// Port is one of the machine behind which a service answers.
+type Port struct {
+	HostIP    string `json:"host_ip,omitempty"` // IPv4; "": every address of the machine
+	Published uint16 `json:"published"`
+	Target    uint16 `json:"target"`   // port of the container
+	Protocol  string `json:"protocol"` // "tcp" or "udp"
+}
+
+// Host is one line of extra_hosts.
+type Host struct {
+	Name    string `json:"name"`
+	Address string `json:"address"` // HostGateway: the machine as the container sees it
+}
+
+// HostGateway is the word of Compose for the address of the machine.
+const HostGateway = "host-gateway"
+
+// NetworkBridge is the NetworkMode of a service that has networks of its own.
+const NetworkBridge = "bridge"
+
+// refusedOfNetwork are the keys of an entry of the service's networks that do
+// nothing here, and why.
+var refusedOfNetwork = map[string]string{
+	"driver_opts":            "the networks of the OS have no drivers with options",
+	"gw_priority":            "the way out is that of the first network, by the alphabet, that has one",
+	"interface_name":         "they are eth0, eth1, … in the order of the alphabet",
+	"ipv6_address":           onlyIPv4,
+	"link_local_ips":         `use "ipv4_address"`,
+	"mac_address":            "it follows from the address",
+	"priority":               "networks are connected in the order of the alphabet",
+	"use_service_name_alias": "a service always has its name",
+}
+
+// refusedOfNetworks are the keys of an entry of networks at the top of the file.
+var refusedOfNetworks = map[string]string{
+	"driver_opts": "the networks of the OS have no drivers with options",
+}
+
+const onlyIPv4 = "the networks of the OS have IPv4 only"
+
+// hostWord is a name by which one container may find another.
+var hostWord = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?$`)
+
+// projectName is the name of the file's project, which the names of its networks
+// begin with.
+func projectName(path string, root yamldoc.Value) string {
+	for _, p := range root.Pairs() {
+		if p.Key == "name" && p.Value.Kind() == yamldoc.Scalar && p.Value.Text() != "" {
+			return p.Value.Text()
+		}
+	}
+	base := filepath.Base(path)
+	switch base {
+	case "compose.yml", "compose.yaml", "docker-compose.yml", "docker-compose.yaml":
+		return filepath.Base(filepath.Dir(path))
+	}
+	return strings.TrimSuffix(base, filepath.Ext(base))
+}
+
+// topNetworks notes what is listed under networks at the top of the file. With services of
+// the user in it an entry is read when one of ours is in it: the others are for
+// their engine to judge.
+func (r *reader) topNetworks(v yamldoc.Value, forUsers bool) {
+	if v.Kind() != yamldoc.Mapping {
+		r.wrong(v, "must be a mapping (name of a network:)")
+		return
+	}
+	for _, p := range v.Pairs() {
+		r.networks[p.Key] = p.Value
+		if !forUsers {
+			r.network(p.Key)
+		}
+	}
+}
+
+// network is the one of a key at the top of the file. Every project has one
+// called default. What is wrong with it is told once to each service, or once to
+// the file.
+func (r *reader) network(key string) (n Network, ok bool) {
+	v, listed := r.networks[key]
+	if !listed || v.Tag() == "!!null" {
+		return Network{Name: r.project + "_" + key}, listed || key == "default"
+	}
+	for _, reader := range []string{"", r.service} {
+		if known, done := r.known[place{reader, key}]; done {
+			return known.Network, known.sound
+		}
+	}
+	n, ok = r.readNetwork(key, v)
+	r.known[place{r.service, key}] = knownNetwork{n, ok}
+	return n, ok
+}
+
+// place is a network that was read for a service; "": for the file.
+type place struct{ service, key string }
+
+type knownNetwork struct {
+	Network
+	sound bool
+}
+
+func (r *reader) readNetwork(key string, v yamldoc.Value) (n Network, ok bool) {
+	n = Network{Name: r.project + "_" + key}
+	before := len(r.faults)
+	must := func(want bool, why string) func(yamldoc.Value) {
+		return func(v yamldoc.Value) {
+			if is, ok := r.boolean(v); ok && is != want {
+				r.wrong(v, "is not supported in scope %q: %s", ScopeSystem, why)
+			}
+		}
+	}
+	keys := map[string]func(yamldoc.Value){
+		"name": func(v yamldoc.Value) {
+			if text, ok := r.word(v); ok {
+				n.Name = text
+			}
+		},
+		"driver":      func(v yamldoc.Value) { r.oneOf(v, "bridge", "default") },
+		"internal":    func(v yamldoc.Value) { n.Internal, _ = r.boolean(v) },
+		"attachable":  func(v yamldoc.Value) { r.boolean(v) },
+		"labels":      func(v yamldoc.Value) { r.entries(v, nil) },
+		"enable_ipv4": must(true, onlyIPv4),
+		"enable_ipv6": must(false, onlyIPv4),
+		"external":    must(false, `give the network the same "name" in each of the files that share it`),
+		"ipam":        func(v yamldoc.Value) { r.ipam(&n, v) },
+	}
+	r.refusing(v, keys, refusedOfNetworks)
+	return n, len(r.faults) == before || r.full()
+}
+
+// refusing is mapping for keys of which Compose knows more.
+func (r *reader) refusing(v yamldoc.Value, keys map[string]func(yamldoc.Value), refused map[string]string) {
+	if v.Kind() == yamldoc.Mapping {
+		for _, p := range v.Pairs() {
+			if why, is := refused[p.Key]; is {
+				keys[p.Key] = func(yamldoc.Value) { r.wrongKey(p, "is not supported in scope %q: %s", ScopeSystem, why) }
+			}
+		}
+	}
+	r.mapping(v, keys)
+}
+
+func (r *reader) ipam(n *Network, v yamldoc.Value) {
+	r.refusing(v, map[string]func(yamldoc.Value){
+		"driver": func(v yamldoc.Value) { r.oneOf(v, "default") },
+		"config": func(v yamldoc.Value) {
+			items := r.items(v)
+			if len(items) > 1 {
+				r.wrong(v, "a network of the OS has one subnet")
+				return
+			}
+			for _, item := range items {
+				r.pool(n, item)
+			}
+		},
+	}, map[string]string{"options": "addresses are given by the OS itself"})
+}
+
+// smallest is the longest prefix of a subnet: one address for the machine and
+// one for a container.
+const smallest = 30
+
+func (r *reader) pool(n *Network, v yamldoc.Value) {
+	var subnet netip.Prefix
+	r.refusing(v, map[string]func(yamldoc.Value){
+		"subnet": func(v yamldoc.Value) {
+			text, ok := r.word(v)
+			if !ok {
+				return
+			}
+			p, err := netip.ParsePrefix(text)
+			switch {
+			case err == nil && p.Addr().Is6():
+				r.wrong(v, "is not supported in scope %q: %s", ScopeSystem, onlyIPv4)
+			case err != nil || p != p.Masked() || p.Bits() < 8 || p.Bits() > smallest:
+				r.wrong(v, "%q must be a subnet like 10.9.0.0/24, at most /%d", text, smallest)
+			default:
+				subnet, n.Subnet = p, p.String()
+			}
+		},
+		"gateway": func(v yamldoc.Value) {
+			n.Gateway, _ = r.word(v)
+		},
+	}, map[string]string{
+		"ip_range":      `give single services their "ipv4_address"`,
+		"aux_addresses": `give single services their "ipv4_address"`,
+	})
+	switch {
+	case n.Gateway == "" || r.broken[r.service]:
+	case n.Subnet == "":
+		r.wrong(v, "has a gateway and no subnet")
+	case !within(subnet, n.Gateway):
+		r.wrong(v, "gateway %q is no address of %s", n.Gateway, subnet)
+	}
+}
+
+// within says whether text is an address of a subnet that somebody can have.
+func within(subnet netip.Prefix, text string) bool {
+	a, err := netip.ParseAddr(text)
+	return err == nil && subnet.Contains(a) && a != subnet.Addr() && subnet.Contains(a.Next())
+}
+
+// serviceNetworks are those that a service names.
+func (r *reader) serviceNetworks(s *Service, v yamldoc.Value) {
+	switch v.Kind() {
+	case yamldoc.List:
+		for _, item := range v.Items() {
+			if key, ok := r.word(item); ok {
+				r.attach(s, item, key, Attachment{})
+			}
+		}
+	case yamldoc.Mapping:
+		for _, p := range v.Pairs() {
+			var a Attachment
+			if p.Value.Tag() != "!!null" {
+				r.refusing(p.Value, map[string]func(yamldoc.Value){
+					"aliases":      func(v yamldoc.Value) { a.Aliases = r.aliases(v) },
+					"ipv4_address": func(v yamldoc.Value) { a.IPv4, _ = r.word(v) },
+				}, refusedOfNetwork)
+			}
+			r.attach(s, p.Value, p.Key, a)
+		}
+	default:
+		r.wrong(v, "must be a mapping (name of a network: {aliases: …}) or a list (- name)")
+	}
+	slices.SortFunc(s.Networks, func(a, b Attachment) int { return strings.Compare(a.Network.Name, b.Network.Name) })
+}
+
+func (r *reader) attach(s *Service, v yamldoc.Value, key string, a Attachment) {
+	n, ok := r.network(key)
+	if _, listed := r.networks[key]; !ok && !listed {
+		r.wrong(v, "network %q is not listed under \"networks\" at the top of the file", key)
+	}
+	if !ok {
+		return
+	}
+	if slices.ContainsFunc(s.Networks, func(have Attachment) bool { return have.Network.Name == n.Name }) {
+		r.wrong(v, "network %q is given twice", n.Name)
+		return
+	}
+	a.Network = n
+	if a.IPv4 != "" {
+		subnet, err := netip.ParsePrefix(n.Subnet)
+		switch {
+		case err != nil:
+			r.wrong(v, `ipv4_address: network %q has no subnet of its own (ipam: {config: [{subnet: …}]})`, key)
+		case !within(subnet, a.IPv4):
+			r.wrong(v, "ipv4_address: %q is no address of %s", a.IPv4, subnet)
+		case a.IPv4 == n.Gateway, n.Gateway == "" && a.IPv4 == subnet.Addr().Next().String():
+			r.wrong(v, "ipv4_address: %q is the address of the machine", a.IPv4)
+		}
+	}
+	s.Networks = append(s.Networks, a)
+}
+
+func (r *reader) aliases(v yamldoc.Value) []string {
+	list := r.texts(v, true)
+	for i, item := range v.Items() {
+		if i < len(list) && !hostWord.MatchString(list[i]) {
+			r.wrong(item, "%q cannot be the name of a container", list[i])
+		}
+	}
+	return list
+}
+
+// dnsList is a name or a list of them.
+func (r *reader) dnsList(v yamldoc.Value) []string {
+	if v.Kind() == yamldoc.List {
+		return r.texts(v, true)
+	}
+	if text, ok := r.word(v); ok {
+		return []string{text}
+	}
+	return nil
+}
+
+// lookups reads dns, dns_search or dns_opt; what it has become is a line of
+// resolv.conf.
+func (r *reader) lookups(v yamldoc.Value, list []string) []string {
+	for _, word := range list {
+		if word == "" || strings.ContainsAny(word, " \t\r\n#;") {
+			r.wrong(v, "%q cannot stand in resolv.conf", word)
+		}
+	}
+	return list
+}
+
+func (r *reader) nameServers(s *Service, v yamldoc.Value) {
+	s.DNS = r.lookups(v, r.dnsList(v))
+	for _, server := range s.DNS {
+		if a, err := netip.ParseAddr(server); err == nil && !a.Is4() {
+			r.wrong(v, "%q is not supported in scope %q: %s", server, ScopeSystem, onlyIPv4)
+		} else if err != nil {
+			r.wrong(v, "%q is no address of a name server", server)
+		}
+	}
+}
+
+// extraHosts are lines for /etc/hosts.
+func (r *reader) extraHosts(s *Service, v yamldoc.Value) {
+	add := func(v yamldoc.Value, name, address string) {
+		if _, err := netip.ParseAddr(strings.Trim(address, "[]")); err != nil && address != HostGateway {
+			r.wrong(v, "%q is no address: write NAME=ADDRESS or NAME=%s", address, HostGateway)
+			return
+		}
+		if !hostWord.MatchString(name) {
+			r.wrong(v, "%q cannot be the name of a host", name)
+			return
+		}
+		s.ExtraHosts = append(s.ExtraHosts, Host{name, strings.Trim(address, "[]")})
+	}
+	switch v.Kind() {
+	case yamldoc.List:
+		for _, item := range v.Items() {
+			text, ok := r.text(item)
+			if !ok {
+				continue
+			}
+			name, address, ok := strings.Cut(text, "=")
+			if !ok {
+				name, address, ok = strings.Cut(text, ":")
+			}
+			if !ok {
+				r.wrong(item, "%q must be NAME=ADDRESS", text)
+				continue
+			}
+			add(item, name, address)
+		}
+	case yamldoc.Mapping:
+		for _, p := range v.Pairs() {
+			values := []yamldoc.Value{p.Value}
+			if p.Value.Kind() == yamldoc.List {
+				values = p.Value.Items()
+			}
+			for _, value := range values {
+				if text, ok := r.text(value); ok {
+					add(value, p.Key, text)
+				}
+			}
+		}
+	default:
+		r.wrong(v, "must be a mapping (NAME: address) or a list (- NAME=ADDRESS)")
+	}
+	slices.SortStableFunc(s.ExtraHosts, func(a, b Host) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// ports reads both forms of ports.
+func (r *reader) ports(s *Service, v yamldoc.Value) {
+	for _, item := range r.items(v) {
+		before := len(r.faults)
+		var ports []Port
+		if item.Kind() == yamldoc.Mapping {
+			ports = r.longPort(item)
+		} else {
+			ports = r.shortPort(item)
+		}
+		if len(ports) == 0 && len(r.faults) == before && !r.full() {
+			r.wrong(item, "names no port")
+		}
+		for _, p := range ports {
+			if i := slices.IndexFunc(s.Ports, p.Clashes); i >= 0 {
+				r.wrong(item, "port %s is given twice", p)
+				continue
+			}
+			s.Ports = append(s.Ports, p)
+		}
+	}
+}
+
+// String is the port of the machine, as people write it.
+func (p Port) String() string {
+	text := fmt.Sprintf("%d/%s", p.Published, p.Protocol)
+	if p.HostIP != "" {
+		text = p.HostIP + ":" + text
+	}
+	return text
+}
+
+// Clashes says whether two services cannot both have their port.
+func (p Port) Clashes(o Port) bool {
+	return p.Protocol == o.Protocol && p.Published == o.Published && (p.HostIP == "" || o.HostIP == "" || p.HostIP == o.HostIP)
+}
+
+// noPublished is why a port of the container alone is refused: Docker takes any
+// that is free, another one each time.
+const noPublished = "has no port of the machine: write PUBLISHED:TARGET"
+
+// maxPorts is how many ports one entry may have: each costs a rule and a socket.
+const maxPorts = 1000
+
+func (r *reader) shortPort(v yamldoc.Value) []Port {
+	text, _, ok := r.scalar(v, `a port like "8080:80"`)
+	if !ok {
+		return nil
+	}
+	target, _, _ := strings.Cut(text[strings.LastIndexByte(text, ':')+1:], "/")
+	if first, last, err := nat.ParsePortRange(target); err == nil && last-first >= maxPorts {
+		r.wrong(v, "%q are more than %d ports", text, maxPorts)
+		return nil
+	}
+	mappings, err := nat.ParsePortSpec(text)
+	if err != nil {
+		r.wrong(v, "%q must be a port like \"8080:80\", \"127.0.0.1:8080:80\" or \"8000-8010:8000-8010/udp\": %v", text, err)
+		return nil
+	}
+	var ports []Port
+	for _, m := range mappings {
+		first, last, err := nat.ParsePortRange(m.Binding.HostPort)
+		switch {
+		case m.Binding.HostPort == "":
+			r.wrong(v, "%q %s", text, noPublished)
+			return nil
+		case err != nil || first != last:
+			r.wrong(v, "%q has several ports of the machine for one of the container", text)
+			return nil
+		}
+		p, ok := r.port(v, m.Binding.HostIP, first, uint64(m.Port.Int()), m.Port.Proto())
+		if !ok {
+			return nil
+		}
+		ports = append(ports, p)
+	}
+	slices.SortFunc(ports, func(a, b Port) int { return int(a.Published) - int(b.Published) })
+	return ports
+}
+
+func (r *reader) longPort(v yamldoc.Value) []Port {
+	var target int64
+	var published, hostIP string
+	protocol, before := "tcp", len(r.faults)
+	r.mapping(v, map[string]func(yamldoc.Value){
+		"target": func(v yamldoc.Value) { target, _ = r.integer(v, 1, 65535) },
+		"published": func(v yamldoc.Value) {
+			published, _, _ = r.scalar(v, "a port")
+		},
+		"host_ip":      func(v yamldoc.Value) { hostIP, _ = r.word(v) },
+		"protocol":     func(v yamldoc.Value) { protocol, _ = r.word(v) },
+		"mode":         func(v yamldoc.Value) { r.oneOf(v, "host", "ingress") },
+		"name":         func(v yamldoc.Value) { r.text(v) },
+		"app_protocol": func(v yamldoc.Value) { r.text(v) },
+	})
+	switch {
+	case len(r.faults) > before || r.full():
+		return nil
+	case target == 0:
+		r.wrong(v, `has no "target"`)
+		return nil
+	case published == "":
+		r.wrong(v, `has no "published": which port of the machine is it?`)
+		return nil
+	}
+	first, last, err := nat.ParsePortRange(published)
+	if err != nil || first != last {
+		r.wrong(v, "published: %q must be one port", published)
+		return nil
+	}
+	p, ok := r.port(v, hostIP, first, uint64(target), protocol)
+	if !ok {
+		return nil
+	}
+	return []Port{p}
+}
+
+func (r *reader) port(v yamldoc.Value, hostIP string, published, target uint64, protocol string) (Port, bool) {
+	p := Port{HostIP: hostIP, Published: uint16(published), Target: uint16(target), Protocol: strings.ToLower(protocol)}
+	a, err := netip.ParseAddr(hostIP)
+	switch {
+	case published < 1 || published > 65535 || target < 1 || target > 65535:
+		r.wrong(v, "a port is between 1 and 65535")
+	case p.Protocol != "tcp" && p.Protocol != "udp":
+		r.wrong(v, "protocol %q is not supported: it must be %s", protocol, either([]string{"tcp", "udp"}))
+	case hostIP != "" && err != nil:
+		r.wrong(v, "%q is no address", hostIP)
+	case hostIP != "" && !a.Is4():
+		r.wrong(v, "%q is not supported in scope %q: %s", hostIP, ScopeSystem, onlyIPv4)
+	default:
+		if hostIP == "0.0.0.0" {
+			p.HostIP = ""
+		}
+		return p, true
+	}
+	return Port{}, false
+}
+
+// expose has no effect, as in Docker: within a network every port can be reached.
+func (r *reader) expose(v yamldoc.Value) {
+	for _, item := range r.items(v) {
+		text, _, ok := r.scalar(item, "a port")
+		if !ok {
+			continue
+		}
+		ports, protocol, given := strings.Cut(text, "/")
+		if _, _, err := nat.ParsePortRange(ports); err != nil || given && protocol != "tcp" && protocol != "udp" {
+			r.wrong(item, "%q must be a port like \"3000\", \"3000/udp\" or \"3000-3010\"", text)
+		}
+	}
+}
+
+// networked settles what network a service is in, when all its keys are known.
+func (r *reader) networked(s *Service, given map[string]yamldoc.Pair) {
+	_, mode := given["network_mode"]
+	_, named := given["networks"]
+	for _, key := range []string{"networks", "ports"} {
+		if p, ok := given[key]; ok && mode {
+			r.wrongKey(p, `contradicts "network_mode": a service has either`)
+			return
+		}
+	}
+	if !mode && !named && len(s.Ports) > 0 {
+		n, ok := r.network("default")
+		if !ok {
+			return
+		}
+		s.Networks = []Attachment{{Network: n}}
+	}
+	if len(s.Networks) > 0 {
+		s.NetworkMode = NetworkBridge
+	}
+	if s.NetworkMode != NetworkBridge {
+		for _, key := range []string{"extra_hosts", "dns", "dns_search", "dns_opt"} {
+			if p, ok := given[key]; ok {
+				r.wrongKey(p, `is for services with a network of their own ("networks: [default]"); with that of the machine its files count`)
+			}
+		}
+		return
+	}
+	if p, ok := given["ports"]; ok && !slices.ContainsFunc(s.Networks, func(a Attachment) bool { return !a.Network.Internal }) {
+		r.wrongKey(p, `cannot be reached: all networks of the service are "internal"`)
+	}
+	if p, ok := given["uts"]; ok && s.UtsMode == "host" {
+		r.wrongKey(p, `a service with a network of its own has a name of its own`)
+	}
+}
+
+// share refuses a network of one name that two files describe differently: they
+// would meet in it.
+func (c *collector) share(s Service) (Fault, bool) {
+	for _, a := range s.Networks {
+		have, ok := c.networks[a.Network.Name]
+		switch {
+		case !ok:
+			c.networks[a.Network.Name] = network{a.Network, s.File}
+		case have.Network != a.Network:
+			return Fault{File: s.File, Line: s.Line, Key: "services." + s.Name, Service: s.Name,
+				Message: fmt.Sprintf("network %q is another one in %s: give one of the two another name", a.Network.Name, have.file)}, true
+		}
+	}
+	return Fault{}, false
+}
+
+// network is one, and the file that named it first.
+type network struct {
+	Network
+	file string
+}
