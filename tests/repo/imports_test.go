@@ -57,6 +57,7 @@ var order = []string{
 	"internal/imagestore",
 	"internal/preload",
 	"internal/supervise",
+	"internal/bridge",
 	"internal/containers",
 	"internal/install",
 	"internal/docker",

@@ -1,0 +1,4 @@
+package bridge
+
+// MakeNamespace is for namespaces that are no service's.
+var MakeNamespace = makeNamespace
