@@ -18,6 +18,7 @@ import (
 	"github.com/rosteros/ros/internal/apply"
 	"github.com/rosteros/ros/internal/blockdev"
 	"github.com/rosteros/ros/internal/bootlog"
+	"github.com/rosteros/ros/internal/bridge"
 	"github.com/rosteros/ros/internal/catalog"
 	"github.com/rosteros/ros/internal/cmdline"
 	"github.com/rosteros/ros/internal/compose"
@@ -83,8 +84,10 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	}
 	defer store.Close()
 	loads := newPreloads(store, log)
+	networks := bridge.New(bridge.Options{Services: files.known, Log: log})
+	defer networks.Close()
 	runtime, err := containers.New(containers.Options{
-		CgroupParent: containers.CgroupParent, ShimCgroup: containers.ShimCgroup, Log: log,
+		CgroupParent: containers.CgroupParent, ShimCgroup: containers.ShimCgroup, Networks: networks, Log: log,
 		Store: store, Arriving: loads.arriving.Load,
 		Created: func(service string, pid int) {
 			logins.dress(service, rootOf(pid))
@@ -171,6 +174,7 @@ func run(ctx context.Context, power, hup <-chan os.Signal, log *slog.Logger, lev
 	srv.Containers, srv.Services = runtime, operatorsServices
 	tasks.Go(func() { loads.run(ctx) })
 	tasks.Go(func() { tendRuns(ctx, runtime, log) })
+	tasks.Go(func() { networks.Run(ctx) })
 	tasks.Go(func() {
 		if err := srv.Serve(ctx, socket); err != nil {
 			log.Error("rosd cannot be talked to any more", "error", err)

@@ -145,6 +145,14 @@ func (f *serviceFiles) service(name string) compose.Service {
 	return compose.Service{}
 }
 
+// known are the services of all files, those with a fault as they were before it.
+func (f *serviceFiles) known() []compose.Service {
+	<-f.once
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.AppendSeq(slices.Clone(f.all), maps.Values(f.held))
+}
+
 // applier is the work of rancher.services, rancher.services_include and of the
 // variables that service files are filled with. What is new is started, what is
 // gone is stopped, what has changed is made anew; a service that is the same is

@@ -29,6 +29,7 @@ import (
 	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
 	"google.golang.org/grpc"
 
+	"github.com/rosteros/ros/internal/bridge"
 	"github.com/rosteros/ros/internal/cmdline"
 	"github.com/rosteros/ros/internal/compose"
 	"github.com/rosteros/ros/internal/containerd"
@@ -69,11 +70,29 @@ type Options struct {
 	// without anybody having to do anything about it.
 	Arriving func() bool
 
+	// Networks give services a network of their own; nil: there are none.
+	Networks Networks
+
 	// Created, if not nil, is called when a container has been made and before
 	// its program starts: the files of the service are at /proc/PID/root.
 	Created func(service string, pid int)
 
 	Log *slog.Logger // slog.DiscardHandler when nil
+}
+
+// Networks are those of services with the network mode "bridge"; a
+// *bridge.Networks.
+type Networks interface {
+	// Attach makes the network namespace of a service. One that is left of an
+	// earlier run goes.
+	Attach(svc compose.Service) error
+	// Detach removes it; that there is none is no error.
+	Detach(service string) error
+	// Keep removes those of services that do not run.
+	Keep(running func(service string) bool)
+	// Files are the places of the namespace and of what is mounted on files of
+	// /etc, whether they are there or not.
+	Files(service string) bridge.Files
 }
 
 // The cgroups of the running machine, for Options.
@@ -214,6 +233,10 @@ func (r *Runtime) Spec(svc compose.Service) ([]byte, error) {
 }
 
 func (r *Runtime) machine(svc compose.Service, src source) Machine {
+	var network bridge.Files
+	if r.opts.Networks != nil {
+		network = r.opts.Networks.Files(svc.Name)
+	}
 	visible := ""
 	if exists(r.opts.Cmdline) {
 		visible = r.opts.Cmdline
@@ -225,6 +248,7 @@ func (r *Runtime) machine(svc compose.Service, src source) Machine {
 		VolumesDir:   r.opts.VolumesDir,
 		FilesDir:     r.filesDir(svc.Name),
 		CgroupParent: r.opts.CgroupParent,
+		Network:      network,
 	}
 }
 
@@ -258,6 +282,9 @@ func (r *Runtime) Running(ctx context.Context) (map[string]supervise.Task, error
 			continue
 		}
 		tasks[service] = t
+	}
+	if r.opts.Networks != nil {
+		r.opts.Networks.Keep(func(service string) bool { return tasks[service] != nil })
 	}
 	return tasks, nil
 }

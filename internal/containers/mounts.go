@@ -84,6 +84,7 @@ func defaultMounts(svc compose.Service, m Machine) []specs.Mount {
 	if m.Cmdline != "" {
 		list = append(list, specs.Mount{Destination: "/proc/cmdline", Type: "bind", Source: m.Cmdline, Options: []string{"bind", "ro", "nosuid", "noexec", "nodev"}})
 	}
+	list = append(list, networkFiles(svc, m)...)
 	if svc.Privileged {
 		// Every device of the machine, also the one that is plugged in later.
 		return append(list, specs.Mount{
@@ -106,6 +107,25 @@ func defaultMounts(svc compose.Service, m Machine) []specs.Mount {
 		shm,
 		specs.Mount{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
 	)
+}
+
+// networkFiles are by what a service finds names, in a network of its own. As
+// with Docker it may change them, unless it may change nothing.
+func networkFiles(svc compose.Service, m Machine) []specs.Mount {
+	if svc.NetworkMode != compose.NetworkBridge {
+		return nil
+	}
+	access := "rw"
+	if svc.ReadOnly {
+		access = "ro"
+	}
+	var list []specs.Mount
+	for _, f := range []struct{ source, target string }{
+		{m.Network.Hosts, "/etc/hosts"}, {m.Network.ResolvConf, "/etc/resolv.conf"}, {m.Network.Hostname, "/etc/hostname"},
+	} {
+		list = append(list, specs.Mount{Destination: f.target, Type: "bind", Source: f.source, Options: []string{"bind", "rprivate", access}})
+	}
+	return list
 }
 
 // mount is one entry of volumes or tmpfs.

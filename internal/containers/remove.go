@@ -50,6 +50,11 @@ func (r *Runtime) remove(ctx context.Context, service string) error {
 	if err != nil && !isNotFound(err) {
 		return err
 	}
+	if r.opts.Networks != nil {
+		if err := r.opts.Networks.Detach(service); err != nil {
+			return err
+		}
+	}
 	return os.RemoveAll(r.dir(service))
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/containerd/v2/contrib/seccomp"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/rosteros/ros/internal/bridge"
 	"github.com/rosteros/ros/internal/compose"
 	"github.com/rosteros/ros/internal/images"
 )
@@ -28,6 +29,8 @@ type Machine struct {
 	VolumesDir   string // named volumes are directories in it
 	FilesDir     string // configs and secrets are files in it
 	CgroupParent string // cgroup above those of the services; "": none is set
+
+	Network bridge.Files // of a service with the network mode "bridge"
 }
 
 // specVersion is the oldest that has all we use: crun before 1.9 takes no
@@ -54,7 +57,7 @@ func Spec(svc compose.Service, img images.Image, m Machine) (*specs.Spec, error)
 	if err != nil {
 		return nil, err
 	}
-	namespaces, hostname, err := namespaces(svc)
+	namespaces, hostname, err := namespaces(svc, m.Network.Netns)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +160,7 @@ func environment(svc compose.Service, img images.Image, home string) []string {
 
 // namespaces are the service's own, as far as its file does not share the
 // host's. The hostname is "" when the host's UTS namespace is shared.
-func namespaces(svc compose.Service) (list []specs.LinuxNamespace, hostname string, err error) {
+func namespaces(svc compose.Service, netns string) (list []specs.LinuxNamespace, hostname string, err error) {
 	own := func(t specs.LinuxNamespaceType) { list = append(list, specs.LinuxNamespace{Type: t}) }
 	own(specs.MountNamespace)
 	for _, n := range []struct {
@@ -176,10 +179,12 @@ func namespaces(svc compose.Service) (list []specs.LinuxNamespace, hostname stri
 			return nil, "", fmt.Errorf("%s: %q is not supported, only \"host\"", n.key, n.mode)
 		}
 	}
-	switch svc.NetworkMode {
-	case "none":
+	switch {
+	case svc.NetworkMode == "none":
 		own(specs.NetworkNamespace)
-	case "host":
+	case svc.NetworkMode == "host":
+	case svc.NetworkMode == compose.NetworkBridge && netns != "":
+		list = append(list, specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: netns})
 	default:
 		return nil, "", fmt.Errorf("network_mode: %q is not supported, only \"host\" and \"none\"", svc.NetworkMode)
 	}
@@ -188,7 +193,7 @@ func namespaces(svc compose.Service) (list []specs.LinuxNamespace, hostname stri
 	switch {
 	case svc.UtsMode == "host" && svc.Hostname != "":
 		return nil, "", fmt.Errorf("hostname: %q cannot be set with uts: host", svc.Hostname)
-	case svc.UtsMode != "host" && (svc.NetworkMode == "none" || svc.Hostname != ""):
+	case svc.UtsMode != "host" && (svc.NetworkMode != "host" || svc.Hostname != ""):
 		own(specs.UTSNamespace)
 		hostname = firstOf(svc.Hostname, svc.Name)
 	}

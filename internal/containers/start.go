@@ -87,6 +87,11 @@ func (r *Runtime) startAs(ctx context.Context, svc compose.Service, as made) (_ 
 	if err != nil {
 		return nil, err
 	}
+	if svc.NetworkMode == compose.NetworkBridge {
+		if err := r.opts.Networks.Attach(svc); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.createRecord(ctx, svc, src, as, spec, options, hash); err != nil {
 		return nil, err
 	}

@@ -131,6 +131,19 @@ func (m *machine) connect() {
 }
 
 func (m *machine) stopAll() {
+	m.stopAllTasks()
+	_ = m.runtime.Close()
+	_ = m.daemon.Process.Signal(unix.SIGTERM)
+	_ = m.daemon.Wait()
+	for _, name := range []string{m.opts.CgroupParent, m.opts.ShimCgroup} {
+		_ = os.Remove("/sys/fs/cgroup" + name)
+	}
+	if m.t.Failed() {
+		m.t.Logf("containerd:\n%s", m.read("containerd.log"))
+	}
+}
+
+func (m *machine) stopAllTasks() {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	tasks, err := m.runtime.Running(ctx)
@@ -146,15 +159,6 @@ func (m *machine) stopAll() {
 		if err := task.Delete(ctx); err != nil {
 			m.t.Error(err)
 		}
-	}
-	_ = m.runtime.Close()
-	_ = m.daemon.Process.Signal(unix.SIGTERM)
-	_ = m.daemon.Wait()
-	for _, name := range []string{m.opts.CgroupParent, m.opts.ShimCgroup} {
-		_ = os.Remove("/sys/fs/cgroup" + name)
-	}
-	if m.t.Failed() {
-		m.t.Logf("containerd:\n%s", m.read("containerd.log"))
 	}
 }
 

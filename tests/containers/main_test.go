@@ -21,7 +21,8 @@ import (
 )
 
 // TestMain runs the tests in a mount namespace of their own with nothing but
-// cgroup v2, as the OS has it: the machine that builds may have a mixture.
+// cgroup v2, as the OS has it: the machine that builds may have a mixture. Their
+// network is one of their own, too.
 func TestMain(m *testing.M) {
 	const inside = "ROS_TEST_INSIDE"
 	if os.Getenv(inside) != "" {
@@ -32,8 +33,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	const prepare = `umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"`
-	args := append([]string{"unshare", "--mount", "sh", "-c", prepare, "sh", self}, os.Args[1:]...)
+	const prepare = `busybox ip link set lo up; umount -R /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"`
+	args := append([]string{"unshare", "--mount", "--net", "sh", "-c", prepare, "sh", self}, os.Args[1:]...)
 	path, err := exec.LookPath(args[0])
 	if err == nil {
 		err = unix.Exec(path, args, append(os.Environ(), inside+"=1"))
