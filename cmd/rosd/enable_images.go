@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/rosteros/ros/internal/compose"
 	"github.com/rosteros/ros/internal/control"
@@ -182,56 +180,6 @@ func (e *enabler) pullPinned(ctx context.Context, s compose.Service, say sayer) 
 	return pin, nil
 }
 
-// portsFree refuses ports of the machine that somebody has already; those of own,
-// services that run now, are theirs.
-func portsFree(services []compose.Service, own ...compose.Service) error {
-	var theirs []string // whatever the address: one may come to have another
-	for _, s := range own {
-		if c, err := project.Of(s); err == nil {
-			for _, port := range c.Ports {
-				theirs = append(theirs, anywhere(port))
-			}
-		}
-	}
-	var errs []error
-	for _, s := range services {
-		c, err := project.Of(s)
-		if s.Scope != compose.ScopeUser || err != nil {
-			continue
-		}
-		for _, port := range c.Ports {
-			protocol, address, _ := strings.Cut(port, "/")
-			if !slices.Contains(theirs, anywhere(port)) && taken(protocol, address) {
-				errs = append(errs, fmt.Errorf("service %q: port %s of the machine is in use", s.Name, address))
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// anywhere is a port without its address.
-func anywhere(port string) string {
-	protocol, address, _ := strings.Cut(port, "/")
-	return protocol + "/" + address[strings.LastIndexByte(address, ':')+1:]
-}
-
-func taken(protocol, address string) bool {
-	var err error
-	switch protocol {
-	case "tcp":
-		var l net.Listener
-		if l, err = net.Listen("tcp", address); err == nil {
-			l.Close()
-		}
-	case "udp":
-		var l net.PacketConn
-		if l, err = net.ListenPacket("udp", address); err == nil {
-			l.Close()
-		}
-	}
-	return errors.Is(err, syscall.EADDRINUSE)
-}
-
 // update fetches a service file anew, and its images, and says what has
 // changed. What cannot be used leaves the machine as it was.
 func (e *enabler) update(ctx context.Context, key string, how control.CatalogNames, say sayer) error {
@@ -288,7 +236,7 @@ func (e *enabler) tryUpdate(ctx context.Context, key string, dryRun bool, say sa
 		return e.again(ctx, kept.Services, say)
 	}
 	if e.configs.config().Rancher.ServicesInclude[key] {
-		if err := portsFree(fresh.services, e.services(kept.Services)...); err != nil {
+		if err := e.portsFree(fresh.services, e.store.File(kept)); err != nil {
 			return err
 		}
 	}
@@ -331,17 +279,6 @@ func (e *enabler) notKept(key string) error {
 	default:
 		return errors.New("it is not on the machine yet")
 	}
-}
-
-// services are what the files say about some.
-func (e *enabler) services(names []string) []compose.Service {
-	var list []compose.Service
-	for _, name := range names {
-		if s := e.files.service(name); s.Scope == compose.ScopeUser {
-			list = append(list, s)
-		}
-	}
-	return list
 }
 
 // again makes what runs what the files say now.

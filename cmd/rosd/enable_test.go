@@ -220,7 +220,7 @@ func TestEnableRefuses(t *testing.T) {
 	for _, tt := range []struct{ file, want string }{
 		{"services: {ntp: {image: 'test/busybox:1'}}", `cannot enable http://x/a.yml: there is a service "ntp" already, from ` + s.dir + "/os-services/ntp.yml:2"},
 		{"services: {a: {image: 'test/none:1'}}", `cannot enable http://x/a.yml: cannot pull image "test/none:1": `},
-		{fmt.Sprintf("services: {a: {image: 'test/busybox:1', ports: ['%d:80']}}", port), fmt.Sprintf(`cannot enable http://x/a.yml: service "a": port :%d of the machine is in use`, port)},
+		{fmt.Sprintf("services: {a: {image: 'test/busybox:1', ports: ['%d:80']}}", port), fmt.Sprintf(`cannot enable http://x/a.yml: service "a": port %d/tcp of the machine is in use`, port)},
 		{"services: {a: {image: x, imge: y}}", `cannot enable http://x/a.yml: http://x/a.yml:1: services.a.imge: unknown key (did you mean "image"?)`},
 		{"services: {a: {image: x, env_file: [a.env]}}", `cannot enable http://x/a.yml: http://x/a.yml:1: services.a.env_file: is not supported in scope "user": the file came from an address, alone: there are no files beside it`},
 		{"services: {}", `cannot enable http://x/a.yml: http://x/a.yml: has no service under "services"`},

@@ -148,7 +148,7 @@ func (e *enabler) take(ctx context.Context, key string, say sayer) (services []s
 		err = e.sole(found)
 	}
 	if err == nil {
-		err = portsFree(e.newPorts(found.services, key))
+		err = e.portsFree(found.services, key)
 	}
 	if err == nil {
 		err = e.pullAll(ctx, found, false, say)
@@ -160,15 +160,6 @@ func (e *enabler) take(ctx context.Context, key string, say sayer) (services []s
 		return nil, err
 	}
 	return found.kept.Services, nil
-}
-
-// newPorts are the services that do not run yet as those of a file that is read
-// where it lies: what runs has its ports already.
-func (e *enabler) newPorts(services []compose.Service, file string) []compose.Service {
-	return slices.DeleteFunc(slices.Clone(services), func(s compose.Service) bool {
-		now, err := e.supervisor.Service(s.Name)
-		return err == nil && now.Up() && e.files.service(s.Name).File == file
-	})
 }
 
 // startArrived starts services that have failed for want of an image that is

@@ -179,7 +179,7 @@ func TestUpdateLooksAtPorts(t *testing.T) {
 	defer other.Close()
 	taken := other.Addr().(*net.TCPAddr).Port
 	s.site[address] = fmt.Sprintf(file, taken, "3")
-	want := fmt.Sprintf(`cannot update %s: service "a": port :%d of the machine is in use`, address, taken)
+	want := fmt.Sprintf(`cannot update %s: service "a": port %d/tcp of the machine is in use`, address, taken)
 	if err := s.ask("update", address); err == nil || err.Error() != want {
 		t.Errorf("update with somebody's port: %v, want %s", err, want)
 	}

@@ -10,6 +10,9 @@ package project
 import (
 	"encoding/json"
 	"fmt"
+	"net"
+	"strconv"
+	"strings"
 
 	"github.com/rosteros/ros/internal/compose"
 )
@@ -100,6 +103,23 @@ func Shown(s compose.Service) (compose.Service, error) {
 		c.Files[i].Text = nil
 	}
 	return With(s, c)
+}
+
+// Published are the ports of the machine that the container takes; where they
+// lead to is between it and the engine.
+func (c Container) Published() []compose.Port {
+	var ports []compose.Port
+	for _, text := range c.Ports {
+		protocol, address, _ := strings.Cut(text, "/")
+		host, number, err := net.SplitHostPort(address)
+		if err != nil {
+			continue // written by us
+		}
+		if n, err := strconv.ParseUint(number, 10, 16); err == nil {
+			ports = append(ports, compose.Port{HostIP: host, Published: uint16(n), Protocol: protocol})
+		}
+	}
+	return ports
 }
 
 // With puts the container into the service.

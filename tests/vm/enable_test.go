@@ -211,7 +211,7 @@ func checkRefused(t *testing.T, g *guest, s *site) {
 		"build.yml": {"services: {web: {build: .}}", "services.web.build: is not supported in scope \"user\": nothing is built on this machine"},
 		"image.yml": {"services: {web: {image: '10.0.2.2:9/none'}}", `cannot pull image "10.0.2.2:9/none"`},
 		"fails.yml": {"services: {web: {image: busybox, command: [/none]}}", `service "web" is failed`},
-		"ssh.yml":   {"services: {web: {image: busybox, ports: ['22:22']}}", `service "web": port :22 of the machine is in use`},
+		"ssh.yml":   {"services: {web: {image: busybox, ports: ['22:22']}}", `service "web": port 22/tcp of the machine is in use`},
 	} {
 		s.put(name, tt.file)
 		r := g.try(t, "sudo ros service enable "+s.url+name, nil)
