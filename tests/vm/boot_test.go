@@ -42,6 +42,7 @@ var core = map[string][]scenario{
 var slow = map[string][]scenario{
 	"amd64": {
 		{"enable", enableFromURL}, // network, cut-off
+		{"networks", systemNetworks},
 		{"catalog", catalogued},
 		{"metal", metal},
 		{"config-at-boot", configAtBoot},

@@ -38,6 +38,8 @@
 //
 //	amd64/enable                a Compose project from an address: enabled, updated, the engine killed; then
 //	                            a second boot from the same disk that cannot reach anything
+//	amd64/networks              a project of the system's containerd: two networks and a published port, beside
+//	                            Docker, through restarts of everything and a boot
 //	amd64/engine                another engine and back: by archive, Debian's, a broken one, none; TLS from
 //	                            outside; an extra engine; boots with a broken and with another engine
 //	amd64/catalog               every service of the catalog (make catalog), from a signed repository on
