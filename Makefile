@@ -84,7 +84,7 @@ lint: tools ## gofmt, go vet, staticcheck, generated pages, shellcheck
 test-cosign: tools ## cosign's own code checks keys, signatures and where they lie (fetches its modules)
 	cd tests/cosign && go test ./...
 
-test-all: build catalog test-cosign ## The VM tests with their slow matrices
+test-all: build disks catalog test-cosign ## The VM tests with their slow matrices
 	ROS_TEST_ALL=1 scripts/test-vm.sh
 
 test-catalog: build catalog ## Start every service of the catalog in a VM, without a network

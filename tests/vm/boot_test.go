@@ -59,6 +59,7 @@ var slow = map[string][]scenario{
 		{"reboots", reboots},
 		{"install-order", installsAlone},
 		{"install-buses", installsOnBuses},
+		{"disk-images", diskImages},
 		{"grub-bios", grub("bios")},
 		{"grub-uefi", grub("uefi")},
 		{"grub-watchdog", grubWatchdog},

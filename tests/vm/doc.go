@@ -56,6 +56,7 @@
 //	amd64/install-order         an order to install on the seed disk; the disk; the medium again
 //	amd64/install-buses         FLAVOUR=metal installs on SATA, NVMe and USB; each disk alone, under BIOS
 //	                            or UEFI
+//	amd64/disk-images           what make disks makes, raw, qcow2 and vmdk: the same disk, and each starts
 //	amd64/upgrade-ways          --kexec; a restart in the middle of a trial; an EFI partition that was not
 //	                            unmounted; status, verify and rollback in the rescue shell of the boot menu
 //	amd64/broken-bios, -uefi    all twelve broken releases
