@@ -20,23 +20,29 @@ type port struct {
 	more               int // how many follow, one up on both sides each
 }
 
-// Published is what a service of scope user is reached by on the machine, as
-// docker ps writes it: "8080->80/tcp", "127.0.0.1:8000-8009->8000-8009/tcp".
-func Published(s compose.Service) []string {
-	c, err := Of(s)
-	if err != nil {
-		return nil
+// Ports are what a service is reached by on the machine, as docker ps writes it:
+// "8080->80/tcp", "127.0.0.1:8000-8009->8000-8009/tcp".
+func Ports(s compose.Service) []string {
+	var ports []port
+	for _, p := range s.Ports {
+		ports = append(ports, port{address: p.HostIP, published: strconv.Itoa(int(p.Published)), target: int(p.Target), protocol: p.Protocol})
 	}
+	if c, err := Of(s); err == nil {
+		ports = c.bindings()
+	}
+	slices.SortFunc(ports, func(a, b port) int {
+		return cmp.Or(cmp.Compare(a.protocol, b.protocol), cmp.Compare(a.address, b.address),
+			cmp.Compare(a.target, b.target), cmp.Compare(a.published, b.published))
+	})
 	var words []string
-	for _, p := range joined(c.published()) {
+	for _, p := range joined(ports) {
 		words = append(words, p.String())
 	}
 	return words
 }
 
-// published is what POST /containers/create asks for, ports that follow each
-// other beside each other.
-func (c Container) published() []port {
+// bindings are what POST /containers/create asks for.
+func (c Container) bindings() []port {
 	var body struct {
 		HostConfig struct {
 			PortBindings map[string][]struct{ HostIP, HostPort string }
@@ -56,13 +62,10 @@ func (c Container) published() []port {
 			ports = append(ports, port{address: b.HostIP, published: b.HostPort, target: target, protocol: protocol})
 		}
 	}
-	slices.SortFunc(ports, func(a, b port) int {
-		return cmp.Or(cmp.Compare(a.protocol, b.protocol), cmp.Compare(a.address, b.address),
-			cmp.Compare(a.target, b.target), cmp.Compare(a.published, b.published))
-	})
 	return ports
 }
 
+// joined makes runs of ports that follow each other.
 func joined(ports []port) []port {
 	var runs []port
 	for _, p := range ports {

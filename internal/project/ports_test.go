@@ -10,7 +10,7 @@ import (
 	"github.com/rosteros/ros/internal/project"
 )
 
-func TestPublished(t *testing.T) {
+func TestPorts(t *testing.T) {
 	for _, tt := range []struct {
 		name, create string
 		want         []string
@@ -32,12 +32,17 @@ func TestPublished(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tt.want, project.Published(s)); diff != "" {
-				t.Errorf("Published (-want +got):\n%s", diff)
+			if diff := cmp.Diff(tt.want, project.Ports(s)); diff != "" {
+				t.Errorf("Ports (-want +got):\n%s", diff)
 			}
 		})
 	}
-	if got := project.Published(compose.Service{Name: "clock", Scope: compose.ScopeSystem}); got != nil {
-		t.Errorf("Published of a service of the system = %q, want none", got)
+	s := compose.Service{Name: "clock", Scope: compose.ScopeSystem}
+	if got := project.Ports(s); got != nil {
+		t.Errorf("Ports of a service without = %q, want none", got)
+	}
+	s.Ports = []compose.Port{{Published: 8001, Target: 81, Protocol: "tcp"}, {HostIP: "127.0.0.1", Published: 53, Target: 53, Protocol: "udp"}, {Published: 8000, Target: 80, Protocol: "tcp"}}
+	if diff := cmp.Diff([]string{"8000-8001->80-81/tcp", "127.0.0.1:53->53/udp"}, project.Ports(s)); diff != "" {
+		t.Errorf("Ports of a service of the system (-want +got):\n%s", diff)
 	}
 }

@@ -222,7 +222,7 @@ func (m *machine) describe(def compose.Service) {
 	m.now.Name = m.name
 	m.now.Scope, m.now.Required = def.Scope, def.Required
 	m.now.Image, m.now.File, m.now.OneShot = def.Image, def.File, def.OneShot()
-	m.now.Ports = project.Published(def)
+	m.now.Ports = project.Ports(def)
 }
 
 func (m *machine) logTransition(from State) {
