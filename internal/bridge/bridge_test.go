@@ -23,6 +23,7 @@ import (
 
 	"github.com/rosteros/ros/internal/bridge"
 	"github.com/rosteros/ros/internal/compose"
+	"github.com/rosteros/ros/tests/namespace"
 )
 
 // The machine of the tests is the namespace that they run in. It has one
@@ -42,13 +43,13 @@ type station struct {
 }
 
 func newStation(t *testing.T, services ...compose.Service) *station {
-	needNetwork(t)
+	namespace.Need(t)
 	conn, err := nftables.New()
 	if err == nil {
 		_, err = conn.ListTables()
 	}
 	if err != nil {
-		leaveOut(t, "needs nf_tables in the kernel: %v", err)
+		namespace.LeaveOut(t, "needs nf_tables in the kernel: %v", err)
 	}
 	s := &station{t: t, dir: t.TempDir(), services: services}
 	s.world = filepath.Join(s.dir, "world")

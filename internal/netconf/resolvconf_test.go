@@ -11,13 +11,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/rosteros/ros/tests/namespace"
 )
 
 // TestResolvconf runs the image's writer of resolv.conf in a /run of its own.
 func TestResolvconf(t *testing.T) {
-	needNetwork(t)
+	namespace.Need(t)
 	if err := errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount("none", "/run", "tmpfs", 0, "")); err != nil {
-		leaveOut(t, "no /run for tests: %v", err)
+		namespace.LeaveOut(t, "no /run for tests: %v", err)
 	}
 	defer func() {
 		if err := unix.Unmount("/run", unix.MNT_DETACH); err != nil {

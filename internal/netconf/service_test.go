@@ -23,6 +23,7 @@ import (
 
 	"github.com/rosteros/ros/config"
 	"github.com/rosteros/ros/internal/netconf"
+	"github.com/rosteros/ros/tests/namespace"
 )
 
 // lab is a network with cards of its own and a service that looks after them.
@@ -64,7 +65,7 @@ while :; do sleep 0.02; done
 `
 
 func newLab(t *testing.T) *lab {
-	needNetwork(t)
+	namespace.Need(t)
 	l := &lab{t: t, dir: t.TempDir(), log: &syncBuffer{}}
 	l.paths = netconf.Paths{
 		Settings: filepath.Join(l.dir, "network.json"),
@@ -127,7 +128,7 @@ func (l *lab) plug(name string) {
 	if err != nil {
 		pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "wire0"}, PeerName: "wire1"}
 		if err := netlink.LinkAdd(pair); err != nil {
-			leaveOut(l.t, "no links for tests: %v", err)
+			namespace.LeaveOut(l.t, "no links for tests: %v", err)
 		}
 		for _, end := range []string{"wire1", "wire0"} {
 			wire, err = netlink.LinkByName(end)
@@ -137,7 +138,7 @@ func (l *lab) plug(name string) {
 	}
 	attrs.ParentIndex = wire.Attrs().Index
 	if err := netlink.LinkAdd(&netlink.Macvlan{LinkAttrs: attrs, Mode: netlink.MACVLAN_MODE_BRIDGE}); err != nil {
-		leaveOut(l.t, "no links for tests: %v", err)
+		namespace.LeaveOut(l.t, "no links for tests: %v", err)
 	}
 }
 

@@ -77,6 +77,7 @@ var order = []string{
 	"cmd/forge",
 	"tests/repo",
 	"tests/registry",
+	"tests/namespace",
 	"tests/vm/qemu",
 	"tests/vm/live",
 	"tests/vm",
