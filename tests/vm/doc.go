@@ -48,7 +48,8 @@
 //	amd64/config-at-boot        the keys for a boot: partitions that grow, NFS, an address and a
 //	                            proxy on the command line; power_state (a second boot)
 //	amd64/console               logins in a container of an image, there and back, with user containers running
-//	amd64/pulled-images         services and preloads from images that are not in the OS image
+//	amd64/pulled-images         services and preloads from images that are not in the OS image, of both scopes;
+//	                            a mirror of Docker Hub, and a registry behind a proxy
 //	amd64/grub-bios             the real GRUB on a disk, with small systems that restart: what it
 //	                            starts, counts and falls back to, against slots.Boot.Start
 //	amd64/upgrade-by-itself     rancher.upgrade.policy auto, and a list with a new release; then the same
