@@ -144,6 +144,11 @@ func connect(m member, i int, ns netns.NsHandle, inside *netlink.Handle) error {
 		// An address keeps its hardware address, so that no neighbour has to learn it anew.
 		PeerHardwareAddr: append(net.HardwareAddr{0x02, 0x72}, four[:]...),
 	}
+	// A pair of that name is of a start that rosd did not survive: the kernel takes
+	// it away with its namespace, some time later.
+	if err := removeLink(attrs.Name); err != nil {
+		return err
+	}
 	if err := netlink.LinkAdd(pair); err != nil {
 		return err
 	}
