@@ -36,8 +36,9 @@
 //
 // and with ROS_TEST_ALL=1
 //
-//	amd64/enable                a Compose project from an address: enabled, updated, the engine killed; then
-//	                            a second boot from the same disk that cannot reach anything
+//	amd64/enable                a Compose project from an address: enabled, updated, the engine killed; one of
+//	                            the system whose files change and vanish; then a second boot from the
+//	                            same disk that cannot reach anything
 //	amd64/networks              a project of the system's containerd: two networks and a published port, beside
 //	                            Docker, through restarts of everything and a boot
 //	amd64/engine                another engine and back: by archive, Debian's, a broken one, none; TLS from

@@ -115,6 +115,7 @@ func enableFromURL(t *testing.T, l lab) {
 			s.put("shop.yml", shopFile)
 			g.sh(t, "sudo ros service update "+shop)
 		})
+		g.step(t, "kit", func(t *testing.T) { enableKit(t, g) })
 		g.step(t, "engine-crash", func(t *testing.T) { engineCrash(t, g) })
 		g.step(t, "poweroff", func(t *testing.T) {
 			g.sh(t, "sync")
@@ -141,7 +142,9 @@ func enableFromURL(t *testing.T, l lab) {
 			inOrder(t, g)
 			checkShop(t, g)
 		})
+		g.step(t, "kit-again", func(t *testing.T) { checkKit(t, g) })
 		g.step(t, "disable-and-delete", func(t *testing.T) {
+			g.sh(t, "sudo ros service delete "+kitFolder+"/kit.yml")
 			g.sh(t, "sudo ros service disable "+shop)
 			if out := g.sh(t, "docker ps -aq"); out != "" {
 				t.Errorf("containers of a disabled project: %q", out)
