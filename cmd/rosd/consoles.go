@@ -242,6 +242,7 @@ func (c *consoles) run(ctx context.Context) {
 		return
 	case <-c.supervisor.Adopted():
 	}
+	c.tidy(ctx)
 	delay := firstFetch
 	retry := time.NewTimer(0)
 	defer retry.Stop()
@@ -256,6 +257,22 @@ func (c *consoles) run(ctx context.Context) {
 		if c.provision(ctx) {
 			retry.Reset(delay)
 			delay = min(2*delay, lastFetch)
+		}
+	}
+}
+
+// tidy stops the consoles that a rosd has started which was killed before logins
+// were in them: no file describes them to this one.
+func (c *consoles) tidy(ctx context.Context) {
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	for _, s := range c.supervisor.Services() {
+		name, ok := strings.CutPrefix(s.Name, console.Service(""))
+		if !ok || !c.has(strings.TrimSuffix(name, trialEnd)) || c.files.service(s.Name).Name != "" {
+			continue
+		}
+		if _, err := c.supervisor.Do(ctx, s.Name, supervise.Stop, supervise.Options{}); err != nil {
+			c.log.Warn("a console that nobody is in still runs", "service", s.Name, "error", err)
 		}
 	}
 }

@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -255,6 +257,34 @@ func TestConsoleSwitchCutShort(t *testing.T) {
 	}
 	if got, want := h.looks(), "disabled default, current debian, console-debian running, docker healthy, ntp healthy, config debian"; got != want {
 		t.Errorf("after a second switch: %s\nwant %s", got, want)
+	}
+}
+
+// TestConsoleLeftRunning is the same, when the console had been started and
+// logins were not in it yet.
+func TestConsoleLeftRunning(t *testing.T) {
+	h := newHall(t)
+	if _, err := h.take(t.Context(), control.ConsoleName{Name: "debian"}, func(control.ImageStep) {}); err != nil {
+		t.Fatal(err)
+	}
+	next := supervise.New(supervise.Config{Runtime: &room{left: []string{"console-debian", "console-debian-trial", "console-of-somebody"}}, Dir: t.TempDir()})
+	ended := make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { ended <- next.Run(ctx, nil) }()
+	defer func() { cancel(); <-ended }()
+	h.consoles.supervisor = next
+	go h.consoles.run(ctx)
+	names := func() (list []string) {
+		for _, s := range next.Services() {
+			list = append(list, s.Name)
+		}
+		return list
+	}
+	<-next.Adopted()
+	for began := time.Now(); len(names()) > 1 && time.Since(began) < time.Minute; time.Sleep(time.Millisecond) {
+	}
+	if got := names(); !slices.Equal(got, []string{"console-of-somebody"}) {
+		t.Errorf("there runs %q", got)
 	}
 }
 

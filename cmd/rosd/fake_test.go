@@ -18,6 +18,7 @@ type room struct {
 	tell bool                        // whether definitions are told apart
 	lack func(compose.Service) error // why a service cannot start; nil: it can
 	slow time.Duration               // until a healthcheck passes
+	left []string                    // what runs before anybody has started it
 
 	mu    sync.Mutex
 	tasks map[string]*task
@@ -43,10 +44,17 @@ func (r *room) Start(_ context.Context, svc compose.Service) (supervise.Task, er
 	return t, nil
 }
 
-func (*room) Running(context.Context) (map[string]supervise.Task, error) { return nil, nil }
-func (*room) Remove(context.Context, compose.Service) error              { return nil }
-func (r *room) DefinitionHash(svc compose.Service) (string, error)       { return r.hash(svc), nil }
-func (*room) Spec(compose.Service) ([]byte, error)                       { return []byte("{}"), nil }
+func (r *room) Running(ctx context.Context) (map[string]supervise.Task, error) {
+	tasks := map[string]supervise.Task{}
+	for _, name := range r.left {
+		tasks[name], _ = r.Start(ctx, compose.Service{Name: name})
+	}
+	return tasks, nil
+}
+
+func (*room) Remove(context.Context, compose.Service) error        { return nil }
+func (r *room) DefinitionHash(svc compose.Service) (string, error) { return r.hash(svc), nil }
+func (*room) Spec(compose.Service) ([]byte, error)                 { return []byte("{}"), nil }
 
 func (r *room) hash(svc compose.Service) string {
 	if !r.tell {
