@@ -162,7 +162,7 @@ func TestDress(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, want := range map[string]string{
-			"etc/passwd":           "root:x:0:0::/root:/bin/ash\npostgres:x:70:70::/var:/bin/sh\nrancher:x:1100:1100:Operator:/home/rancher:/bin/bash\nalice:x:1500:1500::/home/alice:/bin/zsh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+			"etc/passwd":           "root:x:0:0::/root:/bin/ash\npostgres:x:70:70::/var:/bin/sh\nrancher:x:1100:1100:Operator:/home/rancher:/bin/ash\nalice:x:1500:1500::/home/alice:/bin/ash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
 			"etc/group":            "root:x:0:\nadm:x:4:postgres,rancher\ndocker:x:1101:postgres,rancher\nrancher:x:1100:\nalice:x:1500:\n",
 			"etc/shadow":           "root:!::0:::::\nrancher:*:20089:0:99999:7:::\nalice:*:20089:0:99999:7:::\n",
 			"etc/resolv.conf":      "->/run/ros/net/resolv.conf",

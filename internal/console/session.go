@@ -54,6 +54,18 @@ func Shell(root, wanted string) (string, error) {
 	return "", errors.New("the image has no shell: neither bash, ash nor sh")
 }
 
+// shellIn is Shell for an account that may be one without logins, which it stays.
+func shellIn(root, wanted string) string {
+	if name := filepath.Base(wanted); name == "nologin" || name == "false" {
+		return wanted
+	}
+	shell, err := Shell(root, wanted)
+	if err != nil {
+		return wanted
+	}
+	return shell
+}
+
 // runnable says whether a path leads to a program, links and all, for somebody
 // whose / is root.
 func runnable(root, path string) bool {

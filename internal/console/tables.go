@@ -68,7 +68,7 @@ func mergeTables(root *os.Root, t Tables) error {
 	if err := root.MkdirAll("etc", 0o755); err != nil {
 		return err
 	}
-	passwd, people := mergePasswd(read("etc/passwd"), t.Passwd)
+	passwd, people := mergePasswd(read("etc/passwd"), t.Passwd, func(wanted string) string { return shellIn(root.Name(), wanted) })
 	err := replace(root, "etc/passwd", passwd, 0o644)
 	err = errors.Join(err, replace(root, "etc/group", mergeGroup(read("etc/group"), t.Group), 0o644))
 	if shadow := read("etc/shadow"); shadow != nil {
@@ -77,13 +77,16 @@ func mergeTables(root *os.Root, t Tables) error {
 	return err
 }
 
-func mergePasswd(image, machine []byte) (merged []byte, people []string) {
+func mergePasswd(image, machine []byte, shell func(wanted string) string) (merged []byte, people []string) {
 	list := rows(image)
 	for _, r := range rows(machine) {
 		at := named(list, r[0])
 		ours := r.number() >= firstOfPeople && r.number() != nobody
 		if ours {
 			people = append(people, r[0])
+			if len(r) > 6 {
+				r[6] = shell(r[6])
+			}
 		}
 		switch {
 		case at >= 0 && ours:
