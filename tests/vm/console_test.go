@@ -26,10 +26,11 @@ rancher:
     insecure_registry: [%q]
 `
 
-// consoleImage is an image with a busybox and nothing of ours.
+// consoleImage is an image with a busybox and nothing of ours, as small as Alpine:
+// no bash, no PAM, no /etc/shadow, no sudo.
 func (g *guest) consoleImage(t *testing.T, says string) oci.Image {
 	image := g.shellImage(t, says)
-	for _, name := range []string{"id", "wc", "ls", "tee", "tr", "sort", "xargs", "hostname", "test", "pwd", "sync", "dmesg", "stty", "tty", "sleep"} {
+	for _, name := range []string{"id", "wc", "ls", "tee", "tr", "sort", "xargs", "hostname", "test", "pwd", "sync", "dmesg", "stty", "tty", "sleep", "ash", "passwd", "su", "adduser", "cut"} {
 		image.Layers[0]["bin/"+name] = "->busybox"
 	}
 	image.Layers[0]["tmp/"] = ""
@@ -86,6 +87,7 @@ func otherConsoles(t *testing.T, l lab) {
 			t.Errorf("the machine is not as it was. Before:\n%s\nafter:\n%s", before, after)
 		}
 	})
+	g.step(t, "killed-midway", func(t *testing.T) { killedMidway(t, g, reg, host) })
 	g.step(t, "switch", func(t *testing.T) {
 		before := g.userContainer(t)
 		t.Log(g.sh(t, "sudo ros console switch -f "+name))
@@ -178,12 +180,14 @@ func (g *guest) inConsole(t *testing.T, says, name string) {
 	g.eventually(t, stepPatience, func() error { return g.shows(t, "cat /etc/says", says) })
 	g.prints(t, map[string]string{
 		"ros console current": name,
-		"id -un; id -u; id -G | tr ' ' '\\n' | sort -n | xargs": "rancher\n1100\n4 27 1100 1101 1102",
-		"echo $HOME $USER; pwd":                                 "/home/rancher rancher\n/home/rancher",
-		"sudo id -u":                                            "0",
-		"sudo -u root sh -c 'echo $SUDO_USER'":                  "rancher",
-		"cat":                                                   "",
-		"sh -lc 'echo $CONSOLE'":                                says,
+		"id -un; id -u; id -G | tr ' ' '\\n' | sort -n | xargs":              "rancher\n1100\n4 27 1100 1101 1102",
+		"echo $HOME $USER; pwd":                                              "/home/rancher rancher\n/home/rancher",
+		"sudo id -u":                                                         "0",
+		"sudo -u root sh -c 'echo $SUDO_USER'":                               "rancher",
+		"cat":                                                                "",
+		"sh -lc 'echo $CONSOLE'":                                             says,
+		"grep ^rancher: /etc/passwd | cut -d : -f 7":                         "/bin/ash",
+		"ls /bin/bash /usr/bin/sudo /etc/pam.d 2>/dev/null":                  "",
 		"docker ps -q | wc -l | xargs test 0 -lt && echo yes":                "yes",
 		"ros status --json | grep -c '\"hostname\": \"consoles\"'":           "1",
 		"system-docker ps --format '{{.Names}}' | grep '^console-'":          "console-" + name,

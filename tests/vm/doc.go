@@ -48,7 +48,8 @@
 //	amd64/metal                 FLAVOUR=metal, from UEFI and a USB stick, state disk on NVMe, an e1000e
 //	amd64/config-at-boot        the keys for a boot: partitions that grow, NFS, an address and a
 //	                            proxy on the command line; power_state (a second boot)
-//	amd64/console               logins in a container of an image, there and back, with user containers running
+//	amd64/console               logins in a container of an image, there and back, with user containers running;
+//	                            rosd killed while it takes a console or a service in
 //	amd64/pulled-images         services and preloads from images that are not in the OS image, of both scopes;
 //	                            a mirror of Docker Hub, and a registry behind a proxy
 //	amd64/grub-bios             the real GRUB on a disk, with small systems that restart: what it
