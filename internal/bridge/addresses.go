@@ -21,12 +21,15 @@ var pools = []netip.Prefix{netip.MustParsePrefix("10.208.0.0/12"), netip.MustPar
 // subnetBits is the size of a subnet that nobody has chosen.
 const subnetBits = 24
 
-// spread is a number that follows from a name, less than n.
-func spread(name string, n int) int {
+// number follows from a name, on every machine and in every boot.
+func number(name string) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(name))
-	return int(h.Sum64() % uint64(n))
+	return h.Sum64()
 }
+
+// spread is a number that follows from a name, less than n.
+func spread(name string, n int) int { return int(number(name) % uint64(n)) }
 
 // subnet settles where a network is: where it is now, where the file says, or
 // where its name puts it, unless the machine reaches something else there.
@@ -135,9 +138,8 @@ func (n *Networks) addresses(network compose.Network, starting ...compose.Servic
 	if gateway, err := netip.ParseAddr(network.Gateway); err == nil {
 		used[gateway] = true
 	}
-	names := slices.SortedFunc(maps.Keys(waiting), func(a, b string) int {
-		return cmp.Or(-cmp.Compare(min(len(waiting[a]), 1), min(len(waiting[b]), 1)), cmp.Compare(a, b))
-	})
+	names := slices.Sorted(maps.Keys(waiting))
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(turn(waiting[a]), turn(waiting[b])) })
 	for _, name := range names {
 		address, err := netip.ParseAddr(waiting[name])
 		if err != nil {
@@ -148,6 +150,15 @@ func (n *Networks) addresses(network compose.Network, starting ...compose.Servic
 		got[name], used[address] = address, true
 	}
 	return got
+}
+
+// turn is 0 for a service whose file says its address, which goes first, and 1
+// for any other.
+func turn(address string) int {
+	if address != "" {
+		return 0
+	}
+	return 1
 }
 
 func freeAddress(subnet netip.Prefix, name string, used map[netip.Addr]bool) (netip.Addr, error) {

@@ -3,7 +3,6 @@ package bridge
 import (
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -25,11 +24,7 @@ import (
 func bridgeName(network string) string        { return "ros-" + short(network) }
 func vethName(service, network string) string { return "rosv-" + short(service+"\x00"+network) }
 
-func short(name string) string {
-	h := fnv.New64a()
-	h.Write([]byte(name))
-	return fmt.Sprintf("%010x", h.Sum64()>>24)
-}
+func short(name string) string { return fmt.Sprintf("%010x", number(name)>>24) }
 
 // taken are the subnets that the machine reaches, but for those behind the
 // default route.

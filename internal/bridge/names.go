@@ -92,21 +92,7 @@ func (n *Networks) aliases(service, network string) []string {
 // gateway, from where a rule leads there; with no way out nobody can be asked.
 func resolvConf(m member, machine string) string {
 	s := m.Service
-	var lines, servers, search, options []string
-	for line := range strings.Lines(machine) {
-		words := strings.Fields(line)
-		if len(words) < 2 {
-			continue
-		}
-		switch words[0] {
-		case "nameserver":
-			servers = append(servers, words[1])
-		case "search", "domain":
-			search = words[1:]
-		case "options":
-			options = append(options, words[1:]...)
-		}
-	}
+	servers, search, options := settings(machine)
 	out := m.wayOut()
 	for i, server := range servers {
 		if isLoopback(server) && out != nil {
@@ -128,6 +114,7 @@ func resolvConf(m member, machine string) string {
 			*own.to = own.from
 		}
 	}
+	var lines []string
 	for _, server := range servers {
 		if line := "nameserver " + server; !slices.Contains(lines, line) {
 			lines = append(lines, line)
@@ -142,6 +129,25 @@ func resolvConf(m member, machine string) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
+// settings are what a resolv.conf says (resolv.conf(5)).
+func settings(resolvConf string) (servers, search, options []string) {
+	for line := range strings.Lines(resolvConf) {
+		words := strings.Fields(line)
+		if len(words) < 2 {
+			continue
+		}
+		switch words[0] {
+		case "nameserver":
+			servers = append(servers, words[1])
+		case "search", "domain":
+			search = words[1:]
+		case "options":
+			options = append(options, words[1:]...)
+		}
+	}
+	return servers, search, options
+}
+
 func isLoopback(server string) bool {
 	a, err := netip.ParseAddr(server)
 	return err == nil && a.IsLoopback()
@@ -151,12 +157,9 @@ func isLoopback(server string) bool {
 // machine alone; IPv4, since it is reached by it.
 func (n *Networks) loopbackServer() (netip.Addr, bool) {
 	text, _ := os.ReadFile(n.o.ResolvConf)
-	for line := range strings.Lines(string(text)) {
-		words := strings.Fields(line)
-		if len(words) < 2 || words[0] != "nameserver" {
-			continue
-		}
-		if a, err := netip.ParseAddr(words[1]); err == nil && a.Is4() && a.IsLoopback() {
+	servers, _, _ := settings(string(text))
+	for _, server := range servers {
+		if a, err := netip.ParseAddr(server); err == nil && a.Is4() && a.IsLoopback() {
 			return a, true
 		}
 	}

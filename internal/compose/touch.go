@@ -246,8 +246,8 @@ func (r *reader) target(v yamldoc.Value, target *string) {
 	r.targets[*target] = v.Line
 }
 
-// mode is a file mode, a number or what else the kinds allow. YAML takes 755 for a decimal number, and a mode nobody
-// meant would come of it.
+// mode is a file mode, a number or what else the kinds allow. YAML takes 755 for
+// a decimal number, and a mode nobody meant would come of it.
 func (r *reader) mode(v yamldoc.Value, kinds ...string) uint32 {
 	text, tag, ok := r.scalar(v, "a file mode like 0755")
 	if !ok {
