@@ -35,6 +35,7 @@ for file in "$second/$arch"/images/*.json "$second/$arch"/os.img "$second/$arch"
 	else
 		differ=$((differ + 1))
 		echo "not the same in two builds: $name"
+		case "$file" in */SHA256SUMS) diff "$build/$name" "$file" || true ;; esac
 	fi
 done
 $sudo rm -rf "$second" "$build/repro"

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 
 	"github.com/rosteros/ros/internal/install"
 	"github.com/rosteros/ros/internal/release"
@@ -138,11 +139,35 @@ func fixedCID(path string) error {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	const before, id = "\nCID=", "524f5354"
-	at := bytes.Index(head[:n], []byte(before))
-	if at < 0 {
-		return fmt.Errorf("%s has no content ID", path)
+	at, text, err := withCID(head[:n], "524f5354")
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	_, err = file.WriteAt([]byte(id), int64(at+len(before)))
+	_, err = file.WriteAt(text, int64(at))
 	return err
 }
+
+// withCID is the descriptor in the head of a VMDK with another content ID, and
+// where it lies. qemu-img writes the ID as a number without leading zeros, so one
+// in sixteen is shorter than eight digits and what follows it moves: the whole
+// text is written again. Zeros pad the place of a descriptor.
+func withCID(head []byte, id string) (at int, text []byte, err error) {
+	const before = "\nCID="
+	if at = bytes.Index(head, []byte("# Disk DescriptorFile\n")); at < 0 {
+		return 0, nil, errors.New("no descriptor")
+	}
+	old, _, ended := bytes.Cut(head[at:], []byte{0})
+	start, rest, ok := bytes.Cut(old, []byte(before))
+	_, rest, whole := bytes.Cut(rest, []byte("\n"))
+	if !ended || !ok || !whole {
+		return 0, nil, errors.New("no content ID in its descriptor")
+	}
+	text = slices.Concat(start, []byte(before+id+"\n"), rest)
+	room := head[at+len(old):]
+	if more := max(0, len(text)-len(old)); more > len(room) || !isZero(room[:more]) {
+		return 0, nil, errors.New("no room behind its descriptor")
+	}
+	return at, append(text, make([]byte, max(0, len(old)-len(text)))...), nil
+}
+
+func isZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
