@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rosteros/ros/internal/catalog"
@@ -202,7 +203,7 @@ type prepared struct {
 	text     []byte
 	repo     string // that it is from; "": none
 	services []compose.Service
-	project  *project.Result // nil: nothing is for the engine
+	project  *project.Result // nil: nothing is for the engine, and nothing from other files
 	beside   compose.Kept    // what the files said that it names for the OS
 }
 
@@ -226,18 +227,25 @@ func (e *enabler) prepare(ctx context.Context, what string, refresh bool, say sa
 	if own != "" {
 		in.Files = p.beside.Noting(compose.FromDisk)
 	}
+	about := sync.OnceValues(func() (project.Result, error) {
+		result, err := e.files.projects.load(ctx, e.question(what, file, p.kept.Home, env))
+		p.project = &result
+		return result, err
+	})
+	in.Resolve = func(string, []byte) compose.Resolved {
+		result, err := about()
+		if err != nil {
+			result = unread(file.Origin, err)
+		}
+		return resolved(result)
+	}
 	services, faults := compose.ParseIn(file.Origin, file.Text, in)
 	if slices.ContainsFunc(services, func(s compose.Service) bool { return s.Scope == compose.ScopeUser }) {
-		req := project.Request{Path: file.Origin, Text: file.Text, Dir: file.Dir, Name: e.projectFor(what, file), Env: env, Remote: file.Dir == ""}
-		if req.Remote {
-			req.Dir = p.kept.Home
-		}
-		result, err := e.files.projects.load(ctx, req)
+		result, err := about()
 		if err != nil {
 			return nil, err
 		}
 		faults = append(faults, result.Faults...)
-		p.project = &result
 		services = slices.DeleteFunc(services, func(s compose.Service) bool { return s.Scope == compose.ScopeUser })
 		services = append(services, result.Services...)
 	}

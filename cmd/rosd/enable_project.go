@@ -11,6 +11,20 @@ import (
 	"github.com/rosteros/ros/internal/project"
 )
 
+// question is what is asked about a service file. One of a repository that is a
+// folder may name files in it for the engine; services of the OS are alone, as
+// are those of any other repository.
+func (e *enabler) question(what string, file catalog.File, home string, env map[string]string) project.Request {
+	req := project.Request{Path: file.Origin, Text: file.Text, Dir: file.Dir, Name: e.projectFor(what, file), Env: env}
+	switch {
+	case file.Dir == "":
+		req.Dir, req.Remote = home, true
+	case file.Repo != "":
+		req.Home = home
+	}
+	return req
+}
+
 // newProject says which services of a file that is the same mean something else
 // to the engine now, because of what the file names (.env, env_file, include) or
 // of a variable of the config.
@@ -39,7 +53,15 @@ func (e *enabler) newFiles(kept catalog.Enabled, old catalog.Content, fresh *pre
 	if err != nil {
 		return nil, fmt.Errorf("what %s was enabled with: %w", kept.Key, err)
 	}
-	was, _ := compose.ParseIn(kept.Origin, old.File, compose.Setting{Home: kept.Home, Env: e.files.environment(), Files: beside.Read})
+	in := compose.Setting{Home: kept.Home, Env: e.files.environment(), Files: beside.Read}
+	if old.Project != nil {
+		var stored project.Result
+		if err := json.Unmarshal(old.Project, &stored); err != nil {
+			return nil, fmt.Errorf("%s: %w", storedResult, err)
+		}
+		in.Resolve = func(string, []byte) compose.Resolved { return resolved(stored) }
+	}
+	was, _ := compose.ParseIn(kept.Origin, old.File, in)
 	return differences(systemHashes(was), systemHashes(fresh.services)), nil
 }
 

@@ -157,7 +157,7 @@ func TestEnableAndBack(t *testing.T) {
 	}
 
 	// What a boot without a network reads.
-	services, faults := s.files.projects.fill(s.files.from, parsed(t, s), nil, true)
+	services, faults := s.files.projects.asking(s.files.from, true).fill(parsed(t, s), nil)
 	if len(faults) > 0 || len(services) != 2 {
 		t.Errorf("at the next boot: %d services, faults %v", len(services), faults)
 	}

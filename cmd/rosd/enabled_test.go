@@ -184,7 +184,7 @@ func TestInclude(t *testing.T) {
 	write(t, filepath.Join(s.dir, "services", "other.yml"), strings.ReplaceAll(top, "web", "shop"))
 	write(t, filepath.Join(s.dir, "services", "db.yml"), db)
 	plan := s.files.reload(s.supervisor)
-	want := control.PlanFault{Error: filepath.Join(s.dir, "services", "other.yml") + `:1: include: there is a service "db" already, from ` + filepath.Join(s.dir, "services", "db.yml") + ":2"}
+	want := control.PlanFault{Error: filepath.Join(s.dir, "services", "other.yml") + `:1: services.db: there is a service "db" already, from ` + filepath.Join(s.dir, "services", "db.yml") + ":2"}
 	if !slices.Contains(plan.Faults, want) {
 		t.Errorf("faults %+v\nwant %+v", plan.Faults, want)
 	}

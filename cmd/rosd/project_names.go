@@ -101,7 +101,7 @@ func projectOf(services []compose.Service) string {
 // projectHad is the name of the project that a key stands for already: as it was
 // enabled, or as its file is or was read where it lies.
 func (e *enabler) projectHad(key string) string {
-	if stored, err := readResult(e.store.Project(key)); err == nil {
+	if stored, err := readResult(e.store.Project(key)); err == nil && len(stored.Services) > 0 {
 		return projectOf(stored.Services)
 	}
 	return cmp.Or(projectOf(e.files.of(key)), e.files.projects.known()[key])

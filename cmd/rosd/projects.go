@@ -32,7 +32,7 @@ const (
 )
 
 // projects fills in the services of scope user, which package compose only
-// names.
+// names, and writes out files that take something from others.
 type projects struct {
 	cache string
 	names string // file
@@ -44,11 +44,46 @@ func newProjects(log *slog.Logger) *projects {
 	return &projects{cache: projectCache, names: projectNames, load: runProject, log: log}
 }
 
+// asking is one reading of all files, in which each is asked about once.
+type asking struct {
+	*projects
+	from  compose.Sources
+	known bool
+	told  map[string]project.Result
+}
+
+// asking begins one. With known, what was said about a file before counts as long
+// as the file is the same; what the file names may have changed meanwhile.
+func (p *projects) asking(from compose.Sources, known bool) *asking {
+	return &asking{p, from, known, map[string]project.Result{}}
+}
+
+func (a *asking) about(file string) project.Result {
+	result, done := a.told[file]
+	if !done {
+		result = a.file(a.from, file, a.known)
+		a.told[file] = result
+	}
+	return result
+}
+
+// resolve is a compose.Resolver.
+func (a *asking) resolve(file string, _ []byte) compose.Resolved {
+	return resolved(a.about(file))
+}
+
+// resolved is a file as it was written out; one that an earlier version has asked
+// about was not.
+func resolved(result project.Result) compose.Resolved {
+	if result.Resolved == nil {
+		return compose.Resolved{}
+	}
+	return *result.Resolved
+}
+
 // fill puts what the engine is to be told into the services of scope user. In
-// place of those that it cannot be told about there are faults. With known,
-// what was said about a file before counts as long as the file is the same; what
-// the file names may have changed meanwhile.
-func (p *projects) fill(from compose.Sources, services []compose.Service, faults []compose.Fault, known bool) ([]compose.Service, []compose.Fault) {
+// place of those that it cannot be told about there are faults.
+func (a *asking) fill(services []compose.Service, faults []compose.Fault) ([]compose.Service, []compose.Fault) {
 	var files []string
 	for _, s := range services {
 		if s.Scope == compose.ScopeUser && !slices.Contains(files, s.File) {
@@ -57,9 +92,9 @@ func (p *projects) fill(from compose.Sources, services []compose.Service, faults
 	}
 	for _, file := range files {
 		stubs, rest := split(services, file)
-		result := p.file(from, file, known)
+		result := a.about(file)
 		more, wrong := included(file, stubs, rest, faults, result.Services)
-		services = append(rest, p.accept(append(stubs, more...), &result)...)
+		services = append(rest, a.accept(append(stubs, more...), &result)...)
 		faults = slices.Concat(faults, result.Faults, wrong)
 	}
 	return services, faults
@@ -135,7 +170,7 @@ func (p *projects) file(from compose.Sources, file string, known bool) project.R
 	}
 	req, lines, err := p.request(from, file)
 	if err != nil {
-		return project.Result{Faults: []compose.Fault{{File: file, Message: err.Error()}}}
+		return unread(file, err)
 	}
 	cached := p.cached(req)
 	if known {
@@ -147,7 +182,7 @@ func (p *projects) file(from compose.Sources, file string, known bool) project.R
 	defer cancel()
 	result, err := p.load(ctx, req)
 	if err != nil {
-		return project.Result{Faults: []compose.Fault{{File: file, Message: err.Error()}}}
+		return unread(file, err)
 	}
 	if lines != nil {
 		result.Faults = inConfig(result.Faults, lines)
@@ -156,6 +191,12 @@ func (p *projects) file(from compose.Sources, file string, known bool) project.R
 		p.log.Warn("a service file has to be read again at the next boot", "file", file, "error", err)
 	}
 	return result
+}
+
+// unread is the answer about a file when there is none.
+func unread(file string, err error) project.Result {
+	faults := []compose.Fault{{File: file, Message: err.Error()}}
+	return project.Result{Faults: faults, Resolved: &compose.Resolved{Faults: faults}}
 }
 
 // request asks about a file. lines are where the services stand when the file is
@@ -195,7 +236,7 @@ func keyOf(req project.Request) string {
 const storedResult = "project.json"
 
 // resultVersion changes when the same file comes to mean something else.
-const resultVersion = "2"
+const resultVersion = "3"
 
 func readResult(path string) (project.Result, error) {
 	var r project.Result

@@ -80,8 +80,9 @@ func (f *serviceFiles) load(from compose.Sources, known bool) ([]compose.Service
 	anew, consoles := f.anew, f.extra
 	from.Files = slices.Concat(from.Files, consoles)
 	f.mu.Unlock()
-	services, faults := compose.LoadAll(from)
-	services, faults = f.projects.fill(from, services, faults, known)
+	asking := f.projects.asking(from, known)
+	from.Resolve = asking.resolve
+	services, faults := asking.fill(compose.LoadAll(from))
 	f.enabled.pin(services)
 	if anew {
 		ephemeral(services, consoles)

@@ -16,8 +16,9 @@ import (
 
 // Store keeps the service files that are enabled, as they were then, so that a
 // boot needs neither a network nor the repository: a folder for each with
-// NAME.yml, which is the file, project.json, which is what the engine is told,
-// beside.json, which is what the files said that it names, and enabled.json.
+// NAME.yml, which is the file, project.json, which is what the engine is told and
+// what the file takes from other files, beside.json, which is what the files said
+// that it names, and enabled.json.
 type Store struct{ Dir string }
 
 // Enabled is one of them.
@@ -37,8 +38,7 @@ func (s Store) Folder(key string) string {
 	return filepath.Join(s.Dir, base(key)+"-"+sum([]byte(key))[:8])
 }
 
-// File is the path of the service file, and Project that of what the engine is
-// told.
+// File is the path of the service file, and Project that of what Content calls so.
 func (s Store) File(e Enabled) string     { return filepath.Join(s.Folder(e.Key), e.Name+".yml") }
 func (s Store) Project(key string) string { return filepath.Join(s.Folder(key), projectFile) }
 
@@ -58,7 +58,7 @@ func (s Store) Get(key string) (Enabled, error) {
 // Content is what is kept of a service file beside the note.
 type Content struct {
 	File    []byte
-	Project []byte // what the engine is told; nil: nothing
+	Project []byte // what the engine is told, and what the file takes from others; nil: nothing
 	Beside  []byte // what the files that it names said; nil: it names none
 }
 

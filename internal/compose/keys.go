@@ -86,6 +86,7 @@ var supported = map[string]setter{
 	"scale":          func(r *reader, _ *Service, v yamldoc.Value) { r.once(v) },
 	"attach":         func(r *reader, _ *Service, v yamldoc.Value) { r.boolean(v) }, // nobody is
 	"container_name": (*reader).containerName,
+	"extends":        func(r *reader, _ *Service, v yamldoc.Value) { r.wrong(v, "%s", standsAlone) }, // of a resolved file it is gone
 }
 
 // known are the keys that a misspelt one may have meant.
@@ -105,7 +106,6 @@ var refused = map[string]string{
 	"develop":            "it is for development with docker compose",
 	"dockerfile":         "nothing is built on this machine; name an image that a registry has",
 	"domainname":         `use "hostname"`,
-	"extends":            "a service file stands alone; within it, use YAML anchors",
 	"external_links":     "a service of the OS finds those of its own networks",
 	"gpus":               `list the devices under "devices"`,
 	"init":               "the program of the image is process 1 of the container and has to be fit for that",
@@ -133,13 +133,14 @@ var refused = map[string]string{
 
 // forUserScope are the keys at the top of a file that only services of the
 // user's engine can refer to.
-var forUserScope = []string{"models", "jobs", "include"}
+var forUserScope = []string{"models", "jobs"}
 
 // found is a service as far as it is known before its keys are read.
 type found struct {
 	Service
 	pairs   []yamldoc.Pair
 	resting bool    // none of its profiles is switched on
+	lost    bool    // nobody knows what it takes from others
 	from    []entry // volumes_from
 }
 
@@ -234,6 +235,10 @@ func (r *reader) topLevel(root yamldoc.Value, services []found) {
 			if slices.ContainsFunc(services, func(s found) bool { return s.Scope == ScopeSystem }) {
 				r.objects(p.Key, p.Value)
 			} // else they are for the engine to judge
+		case p.Key == "include": // of a resolved file it is gone
+			if !forUsers && len(r.unresolved) == 0 {
+				r.wrongKey(p, "%s", standsAlone)
+			}
 		case slices.Contains(forUserScope, p.Key):
 			if !forUsers {
 				r.wrongKey(p, "is not supported: no service in this file has the scope %q", ScopeUser)
@@ -242,10 +247,11 @@ func (r *reader) topLevel(root yamldoc.Value, services []found) {
 			r.wrongKey(p, "belongs to a service, not to the file")
 		case strings.HasPrefix(p.Key, "x-"):
 		default:
-			r.unknown(p, []string{"services", "name", "volumes", "networks", "configs", "secrets"})
+			r.unknown(p, []string{"services", "name", "include", "volumes", "networks", "configs", "secrets"})
 		}
 	}
 	switch {
+	case !has && len(r.unresolved) > 0: // they may be in other files
 	case !has:
 		r.fileFault(`has no "services"`)
 	case len(services) == 0:

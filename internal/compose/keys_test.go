@@ -27,7 +27,7 @@ func TestKeys(t *testing.T) {
 		{lines: `build: .`, faults: []string{`5: services.a.build: is not supported in scope "system": nothing is built on this machine; name an image that a registry has`}},
 		{lines: "ports: [80]\nextends: b\nimgae: y", faults: []string{
 			`5: services.a.ports[0]: "80" has no port of the machine: write PUBLISHED:TARGET`,
-			`6: services.a.extends: is not supported in scope "system": a service file stands alone; within it, use YAML anchors`,
+			`6: services.a.extends: is not supported here: this file stands alone; within it, use YAML anchors`,
 			`7: services.a.imgae: unknown key (did you mean "image"?)`}},
 
 		{lines: `pull_policy: if_not_present`},

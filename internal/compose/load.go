@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,7 +14,8 @@ import (
 // Fault is something wrong in a service file, at one place.
 type Fault struct {
 	File   string `json:"file"`
-	Line   int    `json:"line,omitempty"` // from 1; 0: the whole file
+	Origin string `json:"origin,omitempty"` // file that the place is in, when it is another one that File names
+	Line   int    `json:"line,omitempty"`   // from 1; 0: the whole file
 	Column int    `json:"column,omitempty"`
 	Key    string `json:"key,omitempty"` // "services.ntp.restart"
 
@@ -27,15 +29,21 @@ type Fault struct {
 // Error is one line: "ntp.yml:7: services.ntp.restart: …".
 func (f Fault) Error() string {
 	var b strings.Builder
-	b.WriteString(f.File)
-	if f.Line > 0 {
-		fmt.Fprintf(&b, ":%d", f.Line)
-	}
+	b.WriteString(f.place())
 	if f.Key != "" {
 		b.WriteString(": " + f.Key)
 	}
 	b.WriteString(": " + f.Message)
 	return b.String()
+}
+
+// place is "ntp.yml:7", or the file when that is all there is to say.
+func (f Fault) place() string {
+	file := cmp.Or(f.Origin, f.File)
+	if f.Line == 0 {
+		return file
+	}
+	return fmt.Sprintf("%s:%d", file, f.Line)
 }
 
 // Load reads one service file. No variables are set for ${NAME} in it.
@@ -61,6 +69,8 @@ type Sources struct {
 	Env    map[string]string // values for ${NAME}
 	Homes  map[string]string // of Files: where relative paths begin, if not beside the file
 	Kept   map[string]Kept   // of Files: what the files that it names said; others are asked now
+
+	Resolve Resolver // of Dirs and Files; nil: each stands alone
 }
 
 // LoadDir is LoadAll of nothing but directories.
@@ -84,11 +94,11 @@ func LoadAll(src Sources) ([]Service, []Fault) {
 			if (ext != ".yml" && ext != ".yaml") || strings.HasPrefix(name, ".") || entry.IsDir() {
 				continue
 			}
-			c.add(load(filepath.Join(dir, name), Setting{Env: src.Env, Files: FromDisk}))
+			c.add(load(filepath.Join(dir, name), Setting{Env: src.Env, Files: FromDisk, Resolve: src.Resolve}))
 		}
 	}
 	for _, path := range src.Files {
-		in := Setting{Home: src.Homes[path], Env: src.Env, Files: FromDisk}
+		in := Setting{Home: src.Homes[path], Env: src.Env, Files: FromDisk, Resolve: src.Resolve}
 		if kept, ok := src.Kept[path]; ok {
 			in.Files = kept.Read
 		}
@@ -138,7 +148,7 @@ func (c *collector) add(found []Service, wrong []Fault) {
 	}
 	for _, f := range wrong {
 		if _, ok := c.first[f.Service]; !ok && f.Service != "" {
-			c.first[f.Service] = fmt.Sprintf("%s:%d", f.File, f.Line)
+			c.first[f.Service] = f.place()
 		}
 	}
 }
@@ -157,9 +167,10 @@ func Parse(path string, data []byte, env map[string]string) ([]Service, []Fault)
 
 // Setting is what a service file is read with.
 type Setting struct {
-	Home  string            // where relative paths begin; "": the folder of the file
-	Env   map[string]string // values for ${NAME}
-	Files Files             // those that it may name; nil: it stands alone
+	Home    string            // where relative paths begin; "": the folder of the file
+	Env     map[string]string // values for ${NAME}
+	Files   Files             // those that it may name; nil: none
+	Resolve Resolver          // of what it takes from others; nil: it stands alone
 }
 
 // ParseIn is Parse of a file that may have others beside it.
@@ -176,6 +187,9 @@ func ParseIn(path string, data []byte, in Setting) ([]Service, []Fault) {
 		}
 		return nil, r.faults
 	}
+	if in.Resolve != nil && len(wrong) == 0 && takesFromOthers(doc.Root()) {
+		doc = r.resolve(doc, in.Resolve(path, data))
+	}
 	root := doc.Root()
 	r.dotEnv()
 	r.project = projectName(path, root)
@@ -189,6 +203,7 @@ func ParseIn(path string, data []byte, in Setting) ([]Service, []Fault) {
 	for _, w := range wrong {
 		r.add(owner(w.Path, names), w)
 	}
+	r.lose(root, services)
 	if ok {
 		r.topLevel(root, services)
 	}
@@ -197,7 +212,7 @@ func ParseIn(path string, data []byte, in Setting) ([]Service, []Fault) {
 		s := &services[i]
 		r.about(s.Name)
 		switch {
-		case !ok:
+		case !ok || s.lost:
 		case s.Scope == ScopeSystem:
 			r.resting = r.rests(s.pairs)
 			r.system(&s.Service, s.pairs)
@@ -220,6 +235,7 @@ func ParseIn(path string, data []byte, in Setting) ([]Service, []Fault) {
 	var loaded []Service
 	for _, s := range services {
 		if !r.broken[s.Name] && !s.resting {
+			r.relocate(&s.Service)
 			loaded = append(loaded, s.Service)
 		}
 	}

@@ -31,6 +31,11 @@ type reader struct {
 	faults   []Fault
 	broken   map[string]bool // services that have a fault; "": the file has
 
+	// What the file takes from others.
+	places     map[string]Place // nil: it is read as it stands there
+	included   int              // line of include
+	unresolved []Fault          // why it cannot be had
+
 	// What is known of the service that is being read.
 	service  string         // its name; faults found now are its
 	resting  bool           // none of its profiles is switched on
@@ -56,7 +61,9 @@ func (r *reader) add(service string, f yamldoc.Fault) {
 	case len(r.faults) == maxFaults-1:
 		f = yamldoc.Fault{Message: fmt.Sprintf("has %d faults or more; the rest is not shown", maxFaults)}
 	}
-	r.faults = append(r.faults, Fault{File: r.path, Line: f.Line, Column: f.Column, Key: f.Path.String(), Service: service, Message: f.Message})
+	fault := Fault{File: r.path, Line: f.Line, Column: f.Column, Key: f.Path.String(), Service: service, Message: f.Message}
+	r.locate(&fault, f.Path)
+	r.faults = append(r.faults, fault)
 }
 
 func (r *reader) full() bool { return len(r.faults) >= maxFaults }

@@ -26,6 +26,7 @@ type Request struct {
 	Env      map[string]string `json:"env,omitempty"`      // values for ${NAME}
 	Profiles []string          `json:"profiles,omitempty"` // that are switched on
 	Remote   bool              `json:"remote,omitempty"`   // the file came alone: it cannot name files beside it
+	Home     string            `json:"home,omitempty"`     // where relative paths of scope system begin, if not in Dir: these services name no files
 }
 
 // Result is what the loader answers: the services of scope user, each with its
@@ -33,6 +34,10 @@ type Request struct {
 type Result struct {
 	Services []compose.Service `json:"services"`
 	Faults   []compose.Fault   `json:"faults,omitempty"`
+
+	// Resolved is the file with all that it takes from others, for the services of
+	// scope system; nil when it takes nothing.
+	Resolved *compose.Resolved `json:"resolved,omitempty"`
 }
 
 // Container is what the engine is told about one service.

@@ -96,13 +96,17 @@ func (c *checker) unknown(p yamldoc.Pair, keys map[string]shape) {
 		known = append(known, name)
 	}
 	slices.Sort(known)
-	message := "unknown key"
-	if meant := yamldoc.Nearest(p.Key, known); meant != "" {
-		message += fmt.Sprintf(" (did you mean %q?)", meant)
-	}
-	f := p.Value.Fault(message)
+	f := p.Value.Fault(unknownKey(p.Key, known))
 	f.Line, f.Column = p.Line, p.Column
 	c.add(f)
+}
+
+// unknownKey is what is wrong with a key that does not exist.
+func unknownKey(key string, known []string) string {
+	if meant := yamldoc.Nearest(key, known); meant != "" {
+		return fmt.Sprintf("unknown key (did you mean %q?)", meant)
+	}
+	return "unknown key"
 }
 
 // wrong is a fault at the place that a path leads to, or as near to it as the
@@ -144,13 +148,18 @@ func (c *checker) find(path yamldoc.Path) (line, column int, whole bool) {
 var (
 	pathInText    = regexp.MustCompile(`\b(services|networks|volumes|configs|secrets)\.([A-Za-z0-9_.-]*[A-Za-z0-9_-])`)
 	serviceInText = regexp.MustCompile(`service "?([A-Za-z0-9_.-]+)"?`)
-	noise         = regexp.MustCompile(`^(validating [^ ]+: |invalid compose project: |invalid interpolation format for [^ ]+\.?\s*)+`)
+	noise         = regexp.MustCompile(`^(validating [^ ]+: |invalid compose project: |invalid interpolation format for [^ ]+\.?\s*|error while interpolating [^ ]+: )+`)
 )
 
 // explain makes an error of compose-go, which names no line, a fault.
 func (c *checker) explain(err error) {
-	message := err.Error()
-	var path yamldoc.Path
+	path, message := explained(err)
+	c.wrong(path, "%s", message)
+}
+
+// explained is what an error of compose-go says, and of what.
+func explained(err error) (path yamldoc.Path, message string) {
+	message = err.Error()
 	if m := pathInText.FindStringSubmatch(message); m != nil {
 		path = append(yamldoc.Path{m[1]}, strings.Split(m[2], ".")...)
 		message = strings.TrimPrefix(strings.TrimPrefix(noise.ReplaceAllString(message, ""), m[0]), " ")
@@ -159,5 +168,5 @@ func (c *checker) explain(err error) {
 		message = noise.ReplaceAllString(message, "")
 	}
 	message = strings.TrimLeft(strings.TrimPrefix(message, ":"), " ")
-	c.wrong(path, "%s", strings.Join(strings.Fields(message), " "))
+	return path, strings.Join(strings.Fields(message), " ")
 }

@@ -180,7 +180,8 @@ func inSystem(t *testing.T, dir, key string, example []byte) outcome {
 	t.Helper()
 	read := func(text []byte) []compose.Fault {
 		text = bytes.ReplaceAll(text, []byte("linux/amd64"), []byte("linux/"+runtime.GOARCH))
-		_, faults := compose.ParseIn(filepath.Join(dir, "shop.yml"), scoped(t, text), compose.Setting{Env: map[string]string{"SET": "x"}, Files: compose.FromDisk})
+		env := map[string]string{"SET": "x"}
+		_, faults := compose.ParseIn(filepath.Join(dir, "shop.yml"), scoped(t, text), compose.Setting{Env: env, Files: compose.FromDisk, Resolve: resolver(env, false)})
 		return faults
 	}
 	faults := read(example)

@@ -29,10 +29,25 @@ import (
 	"github.com/rosteros/ros/internal/yamldoc"
 )
 
-// Load reads the services of scope user of one file.
+// Load reads the services of scope user of one file, and writes it out for those
+// of scope system when they may take something from others.
 func Load(ctx context.Context, req project.Request) project.Result {
-	stubs, _ := compose.Parse(req.Path, req.Text, req.Env) // whoever asks has told these faults
+	var whole *compose.Resolved
+	in := compose.Setting{Env: req.Env, Resolve: func(string, []byte) compose.Resolved {
+		resolved := resolve(ctx, req)
+		whole = &resolved
+		return resolved
+	}}
+	stubs, _ := compose.ParseIn(req.Path, req.Text, in) // whoever asks has told these faults
 	stubs = slices.DeleteFunc(stubs, func(s compose.Service) bool { return s.Scope != compose.ScopeUser })
+	result := forUser(ctx, req, stubs, whole != nil && len(whole.Faults) == 0)
+	result.Resolved = whole
+	return result
+}
+
+// forUser reads the services of scope user. In a file that was written out the
+// stubs are all there are.
+func forUser(ctx context.Context, req project.Request, stubs []compose.Service, resolved bool) project.Result {
 	c := &checker{path: req.Path, remote: req.Remote}
 	doc, wrong := yamldoc.Parse(req.Text)
 	if doc == nil || len(wrong) > 0 || len(stubs) == 0 {
@@ -51,8 +66,11 @@ func Load(ctx context.Context, req project.Request) project.Result {
 		c.explain(err)
 		return project.Result{Faults: c.faults}
 	}
+	if !resolved {
+		stubs = append(stubs, c.included(p, stubs)...)
+	}
 	var loaded []compose.Service
-	for _, stub := range append(stubs, c.included(p, stubs)...) {
+	for _, stub := range stubs {
 		s, ok := p.Services[stub.Name]
 		if !ok {
 			continue // its profile is not switched on
@@ -106,22 +124,36 @@ func (c *checker) included(p *types.Project, stubs []compose.Service) []compose.
 // read lets compose-go load the file.
 func read(ctx context.Context, req project.Request) (*types.Project, error) {
 	dotenv.RegisterFormat(compose.RawFormat, compose.RawValues)
-	env := types.Mapping{}
-	maps.Copy(env, req.Env)
-	if err := dotEnv(req, env); err != nil {
+	env, err := environment(req)
+	if err != nil {
 		return nil, err
 	}
+	return loader.LoadWithContext(ctx, details(req, env), options(req, env))
+}
+
+// environment are the values of variables: the request's, and those of the file
+// .env.
+func environment(req project.Request) (types.Mapping, error) {
+	env := types.Mapping{}
+	maps.Copy(env, req.Env)
+	return env, dotEnv(req, env)
+}
+
+func details(req project.Request, env types.Mapping) types.ConfigDetails {
+	return types.ConfigDetails{
+		WorkingDir:  req.Dir,
+		ConfigFiles: []types.ConfigFile{{Filename: req.Path, Content: req.Text}},
+		Environment: env,
+	}
+}
+
+func options(req project.Request, env types.Mapping) func(*loader.Options) {
 	profiles := slices.Clone(req.Profiles)
 	if list := env["COMPOSE_PROFILES"]; list != "" {
 		profiles = append(profiles, strings.Split(list, ",")...)
 	}
-	name := loader.NormalizeProjectName(req.Name)
-	return loader.LoadWithContext(ctx, types.ConfigDetails{
-		WorkingDir:  req.Dir,
-		ConfigFiles: []types.ConfigFile{{Filename: req.Path, Content: req.Text}},
-		Environment: env,
-	}, func(o *loader.Options) {
-		o.SetProjectName(name, false)
+	return func(o *loader.Options) {
+		o.SetProjectName(loader.NormalizeProjectName(req.Name), false)
 		o.ResolvePaths = true
 		o.Profiles = profiles
 		o.SkipInclude = req.Remote
@@ -129,7 +161,7 @@ func read(ctx context.Context, req project.Request) (*types.Project, error) {
 			LookupValue: func(key string) (string, bool) { v, ok := env[key]; return v, ok },
 			Substitute:  substitute,
 		}
-	})
+	}
 }
 
 // dotEnv adds the values of the file .env beside the service file, as docker
