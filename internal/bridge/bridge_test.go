@@ -138,18 +138,19 @@ func (s *station) attach(names ...string) {
 // in runs something in the namespace of a service; "" is the machine, "world" is
 // the world.
 func (s *station) in(where string, do func() error) error {
-	switch where {
-	case "":
+	if where == "" {
 		return do()
-	case "world":
-		where = s.world
-	default:
-		where = s.Files(where).Netns
 	}
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // ends with the goroutine
-		ns, err := netns.GetFromPath(where)
+		runtime.LockOSThread()
+		own, err := netns.Get()
+		if err != nil {
+			done <- err
+			return
+		}
+		defer own.Close()
+		ns, err := netns.GetFromPath(s.namespace(where))
 		if err == nil {
 			defer ns.Close()
 			err = netns.Set(ns)
@@ -157,9 +158,19 @@ func (s *station) in(where string, do func() error) error {
 		if err == nil {
 			err = do()
 		}
+		if back := netns.Set(own); back == nil {
+			runtime.UnlockOSThread() // else the thread ends with the goroutine
+		}
 		done <- err
 	}()
 	return <-done
+}
+
+func (s *station) namespace(where string) string {
+	if where == "world" {
+		return s.world
+	}
+	return s.Files(where).Netns
 }
 
 // serve answers everybody who connects with the name of the service and the
@@ -267,9 +278,14 @@ func publishing(s compose.Service, ports ...compose.Port) compose.Service {
 	return s
 }
 
+// tcp is a port of the machine that leads to port 80.
+func tcp(published uint16) compose.Port {
+	return compose.Port{Published: published, Target: 80, Protocol: "tcp"}
+}
+
 func TestPublishedPorts(t *testing.T) {
 	s := newStation(t,
-		publishing(service("web", "shop"), compose.Port{Published: 8080, Target: 80, Protocol: "tcp"}, compose.Port{Published: 5514, Target: 514, Protocol: "udp"},
+		publishing(service("web", "shop"), tcp(8080), compose.Port{Published: 5514, Target: 514, Protocol: "udp"},
 			compose.Port{HostIP: "127.0.0.1", Published: 8081, Target: 80, Protocol: "tcp"}),
 		service("db", "shop"), service("other", "else"))
 	// A flow that began before there was anything to answer it.
@@ -317,11 +333,18 @@ func TestPublishedPorts(t *testing.T) {
 
 // A loopback address of the machine is nobody else's, though its way is open.
 func TestLoopbackStaysClosed(t *testing.T) {
-	s := newStation(t, publishing(service("web", "shop"), compose.Port{Published: 8080, Target: 80, Protocol: "tcp"}))
+	s := newStation(t, publishing(service("web", "shop"), tcp(8080)))
 	s.attach("web")
 	s.serve("", "tcp4", "127.0.0.1:9")
 	s.want("", "tcp4", "127.0.0.1:9", " 127.0.0.1")
-	ns, err := netns.GetFromPath(s.Files("web").Netns)
+	s.localnet("web", s.address("web", "shop"), gatewayOf(s, "web", "shop"))
+	s.refused("web", "tcp4", "127.0.0.1:9")
+}
+
+// localnet makes a namespace with one link send to the machine what is for
+// 127.0.0.1.
+func (s *station) localnet(where, from, machine string) {
+	ns, err := netns.GetFromPath(s.namespace(where))
 	s.check(err)
 	defer ns.Close()
 	inside, err := netlink.NewHandleAt(ns)
@@ -329,16 +352,13 @@ func TestLoopbackStaysClosed(t *testing.T) {
 	defer inside.Close()
 	lo, err := inside.LinkByName("lo")
 	s.check(err)
-	a, err := netlink.ParseAddr("127.0.0.1/8")
-	s.check(err)
-	s.check(inside.AddrDel(lo, a))
-	s.check(s.in("web", func() error {
+	s.check(inside.LinkSetDown(lo))
+	s.check(s.in(where, func() error {
 		return os.WriteFile("/proc/sys/net/ipv4/conf/eth0/route_localnet", []byte("1"), 0o644)
 	}))
 	eth, err := inside.LinkByName("eth0")
 	s.check(err)
-	s.check(inside.RouteAdd(&netlink.Route{LinkIndex: eth.Attrs().Index, Dst: prefix("127.0.0.0/8"), Src: net.ParseIP(s.address("web", "shop")), Gw: net.ParseIP(gatewayOf(s, "web", "shop"))}))
-	s.refused("web", "tcp4", "127.0.0.1:9")
+	s.check(inside.RouteAdd(&netlink.Route{LinkIndex: eth.Attrs().Index, Dst: prefix("127.0.0.0/8"), Src: net.ParseIP(from), Gw: net.ParseIP(machine)}))
 }
 
 func gatewayOf(s *station, service, network string) string {
@@ -420,7 +440,7 @@ func TestNames(t *testing.T) {
 
 // rosd dies and another one finds everything; what has no container goes.
 func TestAnotherRosd(t *testing.T) {
-	s := newStation(t, publishing(service("web", "shop"), compose.Port{Published: 8080, Target: 80, Protocol: "tcp"}), service("db", "shop"), service("gone", "away"))
+	s := newStation(t, publishing(service("web", "shop"), tcp(8080)), service("db", "shop"), service("gone", "away"))
 	s.attach("web", "db", "gone")
 	s.serve("web", "tcp4", ":80")
 	web := s.address("web", "shop")
@@ -483,13 +503,12 @@ func TestConflicts(t *testing.T) {
 	}
 	defer l.Close()
 	busy := uint16(l.Addr().(*net.TCPAddr).Port)
-	port := func(n uint16) compose.Port { return compose.Port{Published: n, Target: 80, Protocol: "tcp"} }
 	fixed := func(s compose.Service, subnet, address string) compose.Service {
 		s.Networks[0].Network.Subnet, s.Networks[0].IPv4 = subnet, address
 		return s
 	}
 	s := newStation(t,
-		publishing(service("web", "shop"), port(8080)), publishing(service("two", "shop"), port(8080)), publishing(service("busy", "shop"), port(busy)),
+		publishing(service("web", "shop"), tcp(8080)), publishing(service("two", "shop"), tcp(8080)), publishing(service("busy", "shop"), tcp(busy)),
 		fixed(service("far", "far"), "192.0.2.128/25", ""), fixed(service("b", "own"), "10.9.0.0/24", "10.9.0.5"), fixed(service("c", "own"), "10.9.0.0/24", "10.9.0.5"),
 		fixed(service("d", "own"), "10.9.1.0/24", ""))
 	s.attach("web", "b")

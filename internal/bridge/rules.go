@@ -16,6 +16,8 @@ import (
 // tableName is that of our rules; nobody else writes into it.
 const tableName = "ros-networks"
 
+var loopback = netip.MustParsePrefix("127.0.0.0/8")
+
 // enforce writes the rules anew, all at once: what was decided about a flow stays
 // with the flow.
 //
@@ -70,7 +72,7 @@ func (n *Networks) ruleSet(r *rules) {
 			continue // written by us
 		}
 		// Replies to the machine's own 127.0.0.1 are still addressed to the gateway here.
-		r.add(raw, iif(bridge), to(netip.MustParsePrefix("127.0.0.0/8")), drop)
+		r.add(raw, iif(bridge), to(loopback), drop)
 		if network.Internal {
 			continue
 		}
@@ -80,14 +82,16 @@ func (n *Networks) ruleSet(r *rules) {
 
 		r.add(out, from(subnet), notOif(bridge), masquerade)
 		r.add(out, from(subnet), oif(bridge), translated, masquerade) // the answer has to come back this way
-		r.add(out, from(netip.MustParsePrefix("127.0.0.0/8")), oif(bridge), masquerade)
+		r.add(out, from(loopback), oif(bridge), masquerade)
 		if gateway, err := netip.ParseAddr(network.Gateway); err == nil && local {
 			for _, protocol := range []string{"udp", "tcp"} {
 				r.add(in, iif(bridge), to(netip.PrefixFrom(gateway, 32)), port(protocol, 53), translate(server, 53))
 			}
 		}
 	}
-	r.add(in, isLocal, jump(published.Name))
+	// A neighbour may send what is for 127.0.0.1 to us: it would be another address
+	// before anybody finds it strange.
+	r.add(in, notTo(loopback), isLocal, jump(published.Name))
 	r.add(own, isLocal, jump(published.Name))
 	for _, service := range slices.Sorted(maps.Keys(n.members)) {
 		m := n.members[service]
@@ -159,16 +163,17 @@ const (
 	portOffset        = 2
 )
 
-func from(p netip.Prefix) []expr.Any { return within(sourceOffset, p) }
-func to(p netip.Prefix) []expr.Any   { return within(destinationOffset, p) }
+func from(p netip.Prefix) []expr.Any  { return within(sourceOffset, expr.CmpOpEq, p) }
+func to(p netip.Prefix) []expr.Any    { return within(destinationOffset, expr.CmpOpEq, p) }
+func notTo(p netip.Prefix) []expr.Any { return within(destinationOffset, expr.CmpOpNeq, p) }
 
-func within(offset uint32, p netip.Prefix) []expr.Any {
+func within(offset uint32, op expr.CmpOp, p netip.Prefix) []expr.Any {
 	address := p.Masked().Addr().As4()
 	mask := net.CIDRMask(p.Bits(), 32)
 	return []expr.Any{
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4},
 		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: mask, Xor: make([]byte, 4)},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: address[:]},
+		&expr.Cmp{Op: op, Register: 1, Data: address[:]},
 	}
 }
 
