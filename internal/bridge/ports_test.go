@@ -1,7 +1,11 @@
 package bridge_test
 
 import (
+	"net"
+	"strconv"
 	"testing"
+
+	"github.com/rosteros/ros/internal/compose"
 )
 
 // What is published on 127.0.0.1 is for the machine alone, whatever its
@@ -17,4 +21,22 @@ func TestLocalPortsAreLocal(t *testing.T) {
 	s.localnet("world", worldAddress, machineAddress)
 	s.refused("world", "tcp4", "127.0.0.1:8080")
 	s.refused("world", "tcp4", "127.0.0.1:8081")
+}
+
+func TestManyPorts(t *testing.T) {
+	many := func(name string, first int) compose.Service {
+		s := service(name, "shop")
+		for n := range 1000 {
+			s.Ports = append(s.Ports, tcp(uint16(first+n)))
+		}
+		return s
+	}
+	s := newStation(t, many("web", 10000), many("db", 20000))
+	s.attach("web", "db")
+	for name, first := range map[string]int{"web": 10000, "db": 20000} {
+		s.serve(name, "tcp4", ":80")
+		for _, port := range []int{first, first + 999} {
+			s.want("world", "tcp4", net.JoinHostPort(machineAddress, strconv.Itoa(port)), name+" "+worldAddress)
+		}
+	}
 }

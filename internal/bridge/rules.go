@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -30,7 +31,7 @@ var loopback = netip.MustParsePrefix("127.0.0.0/8")
 // both, from a container of Docker to one of ours, works by published ports, as
 // between two networks of Docker.
 func (n *Networks) enforce() error {
-	conn, err := nftables.New()
+	conn, err := nftables.New(nftables.WithSockOptions(roomy))
 	if err != nil {
 		return fmt.Errorf("cannot speak to the kernel about firewall rules: %w", err)
 	}
@@ -44,6 +45,17 @@ func (n *Networks) enforce() error {
 		return fmt.Errorf("cannot set the firewall rules of services: %w", err)
 	}
 	return nil
+}
+
+// roomy has place in a socket for a batch as a whole: all of it is sent at once,
+// and every rule comes back, with a receipt, before the first is read. A thousand
+// rules take some 3 MB.
+func roomy[S interface {
+	SetReadBuffer(bytes int) error
+	SetWriteBuffer(bytes int) error
+}](socket S) error {
+	const most = 64 << 20
+	return errors.Join(socket.SetReadBuffer(most), socket.SetWriteBuffer(most))
 }
 
 func (n *Networks) ruleSet(r *rules) {
