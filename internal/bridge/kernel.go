@@ -87,8 +87,15 @@ func (n *Networks) build(m member) error {
 // gateway's address.
 func makeBridge(network compose.Network) error {
 	name := bridgeName(network.Name)
+	gateway, err := netip.ParseAddr(network.Gateway)
+	if err != nil {
+		return err
+	}
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name = name
+	// With a hardware address of its own it keeps it. Else it has the lowest of its
+	// links, another one when they come and go, and who has learnt it loses the way
+	// out for half a minute.
+	attrs.Name, attrs.HardwareAddr = name, hardwareAddress(gateway)
 	if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -119,6 +126,13 @@ func makeBridge(network compose.Network) error {
 	return netlink.LinkSetUp(link)
 }
 
+// hardwareAddress follows from an address, so that no neighbour has to learn it
+// anew.
+func hardwareAddress(a netip.Addr) net.HardwareAddr {
+	four := a.As4()
+	return append(net.HardwareAddr{0x02, 0x72}, four[:]...)
+}
+
 func address(a string, subnet netip.Prefix) *netlink.Addr {
 	return &netlink.Addr{IPNet: &net.IPNet{IP: net.ParseIP(a).To4(), Mask: net.CIDRMask(subnet.Bits(), 32)}}
 }
@@ -133,11 +147,8 @@ func connect(m member, i int, ns netns.NsHandle, inside *netlink.Handle) error {
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MasterIndex, attrs.MTU = vethName(m.Service.Name, l.Network.Name), parent.Attrs().Index, parent.Attrs().MTU
-	four := l.Address.As4()
 	pair := &netlink.Veth{
-		LinkAttrs: attrs, PeerName: "eth" + strconv.Itoa(i), PeerNamespace: netlink.NsFd(ns),
-		// An address keeps its hardware address, so that no neighbour has to learn it anew.
-		PeerHardwareAddr: append(net.HardwareAddr{0x02, 0x72}, four[:]...),
+		LinkAttrs: attrs, PeerName: "eth" + strconv.Itoa(i), PeerNamespace: netlink.NsFd(ns), PeerHardwareAddr: hardwareAddress(l.Address),
 	}
 	// A pair of that name is of a start that rosd did not survive: the kernel takes
 	// it away with its namespace, some time later.
