@@ -18,7 +18,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"net/netip"
@@ -50,8 +49,8 @@ type Networks struct {
 	o Options
 
 	mu       sync.Mutex
-	members  map[string]member      // the attached services
-	reserved map[string][]io.Closer // by service: sockets that hold its ports
+	members  map[string]member   // the attached services
+	reserved map[string][]socket // by service: they hold its ports
 }
 
 // member is a service that is attached, as it is written down.
@@ -89,7 +88,7 @@ func New(o Options) *Networks {
 	if o.Services == nil {
 		o.Services = func() []compose.Service { return nil }
 	}
-	n := &Networks{o: o, members: map[string]member{}, reserved: map[string][]io.Closer{}}
+	n := &Networks{o: o, members: map[string]member{}, reserved: map[string][]socket{}}
 	entries, _ := os.ReadDir(o.Dir)
 	for _, e := range entries {
 		var m member
@@ -109,11 +108,8 @@ func New(o Options) *Networks {
 func (n *Networks) Close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for service, sockets := range n.reserved {
-		for _, s := range sockets {
-			s.Close()
-		}
-		delete(n.reserved, service)
+	for service := range n.reserved {
+		n.release(service)
 	}
 }
 
@@ -159,6 +155,9 @@ func (n *Networks) Attach(svc compose.Service) (err error) {
 		return err
 	}
 	n.flushFlows(m)
+	if err := n.listen(svc.Name); err != nil {
+		return err
+	}
 	return n.write()
 }
 
@@ -220,16 +219,14 @@ func (n *Networks) Detach(service string) error {
 
 func (n *Networks) detach(service string) error {
 	m := n.members[service]
-	for _, socket := range n.reserved[service] {
-		socket.Close()
-	}
-	delete(n.reserved, service)
+	n.release(service)
 	delete(n.members, service)
 	err := n.tearDown(service, m)
 	if err == nil {
 		err = n.enforce()
 	}
 	if err == nil {
+		n.flushFlows(m)
 		err = os.RemoveAll(filepath.Join(n.o.Dir, service))
 	}
 	if err != nil {
@@ -255,7 +252,11 @@ func (n *Networks) Keep(running func(service string) bool) {
 		}
 	}
 	for _, service := range slices.Sorted(maps.Keys(n.members)) {
-		if err := n.reserve(n.members[service]); err != nil {
+		err := n.reserve(n.members[service])
+		if err == nil {
+			err = n.listen(service)
+		}
+		if err != nil {
 			n.o.Log.Warn("a port of a service was taken by somebody else", "service", service, "error", err)
 		}
 	}

@@ -1,9 +1,11 @@
 package bridge_test
 
 import (
+	"context"
 	"net"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/rosteros/ros/internal/compose"
 )
@@ -39,4 +41,56 @@ func TestManyPorts(t *testing.T) {
 			s.want("world", "tcp4", net.JoinHostPort(machineAddress, strconv.Itoa(port)), name+" "+worldAddress)
 		}
 	}
+}
+
+// Nobody is let in by the sockets that hold the ports: he would wait for ever.
+func TestPortsAreNotAnswered(t *testing.T) {
+	s := newStation(t, publishing(service("web", "shop"), tcp(8080)))
+	ctx, cancel := context.WithCancel(t.Context())
+	accepted := make(chan int)
+	go func() {
+		n := 0
+		for ctx.Err() == nil {
+			if c, err := (&net.Dialer{Timeout: 100 * time.Millisecond}).Dial("tcp4", "127.0.0.1:8080"); err == nil {
+				c.Close()
+				n++
+			}
+		}
+		accepted <- n
+	}()
+	for range 5 {
+		s.attach("web")
+		s.check(s.Detach("web"))
+	}
+	cancel()
+	if n := <-accepted; n > 0 {
+		t.Errorf("%d connections were accepted with nobody there", n)
+	}
+}
+
+// A client that never stops sending reaches whoever has the port by then.
+func TestFlowsEndWithTheService(t *testing.T) {
+	s := newStation(t, publishing(service("web", "shop"), compose.Port{Published: 5514, Target: 514, Protocol: "udp"}), service("db", "else"))
+	s.attach("web", "db")
+	s.serve("web", "udp4", ":514")
+	var client net.Conn
+	s.check(s.in("world", func() (err error) {
+		client, err = net.Dial("udp4", machineAddress+":5514")
+		return err
+	}))
+	defer client.Close()
+	ask := func(want string) {
+		t.Helper()
+		buf := make([]byte, 100)
+		_, err := client.Write([]byte("?"))
+		s.check(err)
+		s.check(client.SetReadDeadline(time.Now().Add(time.Second)))
+		if n, err := client.Read(buf); string(buf[:n]) != want {
+			t.Errorf("%q answers (%v), want %q", buf[:n], err, want)
+		}
+	}
+	ask("web " + worldAddress)
+	s.check(s.Detach("web"))
+	s.serve("", "udp4", ":5514")
+	ask(" " + worldAddress)
 }
