@@ -195,8 +195,20 @@ func makeNamespace(path string) error {
 	}
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // for good: the thread ends with this goroutine
 		done <- func() error {
+			runtime.LockOSThread()
+			own, err := netns.Get()
+			if err != nil {
+				return err
+			}
+			defer own.Close()
+			// The thread goes back. One that stayed would end with this goroutine, but for
+			// the first of the process, which would hold the namespace.
+			defer func() {
+				if netns.Set(own) == nil {
+					runtime.UnlockOSThread()
+				}
+			}()
 			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 				return err
 			}

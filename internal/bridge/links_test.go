@@ -1,9 +1,14 @@
 package bridge_test
 
 import (
+	"os"
+	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/rosteros/ros/internal/bridge"
 )
 
 // The way out of a service is the same while others come and go.
@@ -29,4 +34,23 @@ func TestGatewayKeepsItsHardwareAddress(t *testing.T) {
 		t.Errorf("the gateway is %s and was %s", now, first)
 	}
 	s.want("b", "tcp4", worldAddress+":7", "world "+machineAddress)
+}
+
+// Whoever makes namespaces stays in his own, and holds none of them.
+func TestThreadsStay(t *testing.T) {
+	s := newStation(t)
+	before, err := os.Readlink("/proc/thread-self/ns/net")
+	s.check(err)
+	for range 500 {
+		path := filepath.Join(s.dir, "one")
+		s.check(bridge.MakeNamespace(path))
+		s.check(syscall.Unmount(path, syscall.MNT_DETACH))
+	}
+	tasks, err := filepath.Glob("/proc/self/task/*/ns/net")
+	s.check(err)
+	for _, task := range tasks {
+		if now, err := os.Readlink(task); err == nil && now != before {
+			t.Errorf("%s is %s, not %s", task, now, before)
+		}
+	}
 }
