@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -24,10 +23,13 @@ import (
 func bridgeName(network string) string        { return "ros-" + short(network) }
 func vethName(service, network string) string { return "rosv-" + short(service+"\x00"+network) }
 
+// longestAlias is what the kernel takes (IFALIASZ).
+const longestAlias = 255
+
 func short(name string) string { return fmt.Sprintf("%010x", number(name)>>24) }
 
 // taken are the subnets that the machine reaches, but for those behind the
-// default route.
+// default route, which a VPN writes as two halves.
 func (n *Networks) taken() ([]use, error) {
 	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
 	if err != nil {
@@ -40,7 +42,7 @@ func (n *Networks) taken() ([]use, error) {
 		}
 		a, ok := netip.AddrFromSlice(r.Dst.IP.To4())
 		bits, _ := r.Dst.Mask.Size()
-		if ok && bits > 0 {
+		if ok && bits > 1 {
 			list = append(list, use{netip.PrefixFrom(a, bits), "which the machine has a route to"})
 		}
 	}
@@ -103,7 +105,7 @@ func makeBridge(network compose.Network) error {
 	if err != nil {
 		return err
 	}
-	if err := netlink.LinkSetAlias(link, network.Name); err != nil {
+	if err := netlink.LinkSetAlias(link, network.Name[:min(len(network.Name), longestAlias)]); err != nil {
 		return err
 	}
 	const conf = "/proc/sys/net"
@@ -271,7 +273,7 @@ func removeLink(name string) error {
 	if err == nil {
 		err = netlink.LinkDel(link)
 	}
-	if err != nil && !strings.Contains(err.Error(), "no such device") {
+	if err != nil && !errors.Is(err, unix.ENODEV) {
 		return fmt.Errorf("link %s: %w", name, err)
 	}
 	return nil

@@ -1,8 +1,10 @@
 package bridge_test
 
 import (
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -36,6 +38,25 @@ func TestGatewayKeepsItsHardwareAddress(t *testing.T) {
 	s.want("b", "tcp4", worldAddress+":7", "world "+machineAddress)
 }
 
+// A VPN that takes all traffic leaves the default route where it is and adds its
+// two halves.
+func TestHalvesOfTheDefaultRoute(t *testing.T) {
+	s := newStation(t, service("a", "shop"))
+	eth, err := netlink.LinkByName("eth0")
+	s.check(err)
+	for _, half := range []string{"0.0.0.0/1", "128.0.0.0/1"} {
+		s.check(netlink.RouteAdd(&netlink.Route{LinkIndex: eth.Attrs().Index, Dst: prefix(half), Gw: net.ParseIP(worldAddress)}))
+	}
+	s.attach("a")
+	s.serve("world", "tcp4", ":7")
+	s.want("a", "tcp4", worldAddress+":7", "world "+machineAddress)
+}
+
+func TestLongNames(t *testing.T) {
+	s := newStation(t, service("a", strings.Repeat("long", 100)))
+	s.attach("a")
+}
+
 // Whoever makes namespaces stays in his own, and holds none of them.
 func TestThreadsStay(t *testing.T) {
 	s := newStation(t)
@@ -52,5 +73,15 @@ func TestThreadsStay(t *testing.T) {
 		if now, err := os.Readlink(task); err == nil && now != before {
 			t.Errorf("%s is %s, not %s", task, now, before)
 		}
+	}
+}
+
+// A name server that only IPv6 reaches is none for services.
+func TestLoopbackOfIPv6(t *testing.T) {
+	s := newStation(t, service("a", "shop"))
+	s.write("resolv.conf", "nameserver ::1\nnameserver 9.9.9.9\n")
+	s.attach("a")
+	if got, want := s.read(s.Files("a").ResolvConf), "nameserver 9.9.9.9\n"; got != want {
+		t.Errorf("resolv.conf: %q, want %q", got, want)
 	}
 }

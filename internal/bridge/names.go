@@ -95,7 +95,7 @@ func resolvConf(m member, machine string) string {
 	servers, search, options := settings(machine)
 	out := m.wayOut()
 	for i, server := range servers {
-		if isLoopback(server) && out != nil {
+		if _, ok := loopbackAddress(server); ok && out != nil {
 			servers[i] = out.Network.Gateway
 		}
 	}
@@ -148,18 +148,19 @@ func settings(resolvConf string) (servers, search, options []string) {
 	return servers, search, options
 }
 
-func isLoopback(server string) bool {
+// loopbackAddress is that of a name server that answers to the machine alone;
+// IPv4, since it is reached by it.
+func loopbackAddress(server string) (netip.Addr, bool) {
 	a, err := netip.ParseAddr(server)
-	return err == nil && a.IsLoopback()
+	return a, err == nil && a.Is4() && a.IsLoopback()
 }
 
-// loopbackServer is the first name server of the machine that answers to the
-// machine alone; IPv4, since it is reached by it.
+// loopbackServer is the first such name server of the machine.
 func (n *Networks) loopbackServer() (netip.Addr, bool) {
 	text, _ := os.ReadFile(n.o.ResolvConf)
 	servers, _, _ := settings(string(text))
 	for _, server := range servers {
-		if a, err := netip.ParseAddr(server); err == nil && a.Is4() && a.IsLoopback() {
+		if a, ok := loopbackAddress(server); ok {
 			return a, true
 		}
 	}
