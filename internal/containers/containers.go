@@ -147,6 +147,7 @@ type Runtime struct {
 	conn       *grpc.ClientConn
 	containers containersapi.ContainersClient
 	tasks      tasksapi.TasksClient
+	volumes    sync.Mutex // held while a volume is made
 
 	// ctx ends with Close; the goroutines that wait for tasks run under it.
 	ctx    context.Context

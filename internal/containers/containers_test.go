@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -162,6 +163,29 @@ func TestNewVolume(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(o.VolumesDir, ".*")); len(left) > 0 {
 		t.Errorf("there is left %v", left)
+	}
+}
+
+// Services that share a new volume may start at once.
+func TestNewVolumeOfTwo(t *testing.T) {
+	r, o := newRuntime(t, newFake(t))
+	for n := range 300 {
+		name := fmt.Sprintf("data%d", n)
+		var both sync.WaitGroup
+		for _, service := range []string{"one", "two"} {
+			both.Go(func() {
+				if err := r.MakeVolume(name); err != nil {
+					t.Error(err)
+				}
+				if err := os.WriteFile(filepath.Join(o.VolumesDir, name, service), nil, 0o600); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		both.Wait()
+		if entries, err := os.ReadDir(filepath.Join(o.VolumesDir, name)); err != nil || len(entries) != 2 {
+			t.Fatalf("%s has %v (%v), want what both have written", name, entries, err)
+		}
 	}
 }
 

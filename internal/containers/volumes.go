@@ -11,8 +11,11 @@ import (
 
 // makeVolume makes the directory of a volume that does not exist yet. It belongs
 // to whom the image says for the place where it is mounted first: a program that
-// is not root has to be able to write there.
+// is not root has to be able to write there. Of services that start at once with
+// one volume the first makes it; the second must not put another in its place.
 func (r *Runtime) makeVolume(m compose.Mount, src source) error {
+	r.volumes.Lock()
+	defer r.volumes.Unlock()
 	dir := filepath.Join(r.opts.VolumesDir, m.Source)
 	if exists(dir) {
 		return nil
