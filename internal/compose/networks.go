@@ -387,6 +387,10 @@ func (r *reader) ports(s *Service, v yamldoc.Value) {
 		if len(ports) == 0 && len(r.faults) == before && !r.full() {
 			r.wrong(item, "names no port")
 		}
+		if len(s.Ports)+len(ports) > maxPorts {
+			r.wrong(item, "a service of the OS has at most %d ports", maxPorts)
+			return
+		}
 		for _, p := range ports {
 			if i := slices.IndexFunc(s.Ports, p.Clashes); i >= 0 {
 				r.wrong(item, "port %s is given twice", p)
@@ -415,7 +419,7 @@ func (p Port) Clashes(o Port) bool {
 // that is free, another one each time.
 const noPublished = "has no port of the machine: write PUBLISHED:TARGET"
 
-// maxPorts is how many ports one entry may have: each costs a rule and a socket.
+// maxPorts is how many ports a service may have: each costs a rule and a socket.
 const maxPorts = 1000
 
 func (r *reader) shortPort(v yamldoc.Value) []Port {

@@ -25,6 +25,7 @@ func TestNetworkKeys(t *testing.T) {
 		{lines: `ports: ["1000-1999:1000-1999"]`},
 		{lines: `ports: ["1000-2000:1000-2000"]`, faults: []string{`5: services.a.ports[0]: "1000-2000:1000-2000" are more than 1000 ports`}},
 		{lines: `ports: ["[::1]:8080:80"]`, faults: []string{`5: services.a.ports[0]: "::1" is not supported in scope "system": the networks of the OS have IPv4 only`}},
+		{lines: `ports: ["1000-1999:1000-1999", "80:80"]`, faults: []string{`5: services.a.ports[1]: a service of the OS has at most 1000 ports`}},
 		{lines: `ports: ["8080:80/sctp"]`, faults: []string{`5: services.a.ports[0]: protocol "sctp" is not supported: it must be "tcp" or "udp"`}},
 		{lines: `ports: ["0:80"]`, faults: []string{`5: services.a.ports[0]: a port is between 1 and 65535`}},
 		{lines: `ports: ["web:80"]`, faults: []string{`5: services.a.ports[0]: "web:80" must be a port like "8080:80", "127.0.0.1:8080:80" or "8000-8010:8000-8010/udp": Invalid hostPort: web`}},
