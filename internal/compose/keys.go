@@ -224,8 +224,7 @@ func (r *reader) topLevel(root yamldoc.Value, services []found) {
 		switch {
 		case p.Key == "services":
 			has = true
-		case p.Key == "name":
-			r.text(p.Value)
+		case p.Key == "name": // read before all others
 		case p.Key == "version": // of the format; Compose gave it up and reads any
 		case p.Key == "volumes":
 			r.namedVolumes(p.Value)

@@ -192,7 +192,7 @@ func ParseIn(path string, data []byte, in Setting) ([]Service, []Fault) {
 	}
 	root := doc.Root()
 	r.dotEnv()
-	r.project = projectName(path, root)
+	r.project = r.projectName(root)
 
 	// Which services are there, and which of them are ours to run?
 	services, ok := r.services(root)

@@ -39,6 +39,7 @@ func TestNetworkKeys(t *testing.T) {
 		{lines: `expose: [web]`, faults: []string{`5: services.a.expose[0]: "web" must be a port like "3000", "3000/udp" or "3000-3010"`}},
 
 		{lines: `networks: [n]`, faults: []string{`5: services.a.networks[0]: network "n" is not listed under "networks" at the top of the file`}},
+		{lines: `networks: [a b]`, top: `networks: {a b: }`, faults: []string{`2: services.a: the file cannot be used: line 6: networks.a b: "a b" cannot be a name`, `6: networks.a b: "a b" cannot be a name`}},
 		{lines: `networks: [n, n]`, top: `networks: {n: }`, faults: []string{`5: services.a.networks[1]: network "x_n" is given twice`}},
 		{lines: `networks: {m: , n: }`, top: `networks: {n: {name: x}, m: {name: x}}`, faults: []string{`5: services.a.networks.n: network "x" is given twice`}},
 		{lines: `networks: {n: {alias: [x]}}`, top: `networks: {n: }`, faults: []string{`5: services.a.networks.n.alias: unknown key`}},
@@ -82,6 +83,7 @@ func TestTopNetworks(t *testing.T) {
 		`driver_opts: {a: b}`:                                            `networks.n.driver_opts: is not supported in scope "system": the networks of the OS have no drivers with options`,
 		`intenral: true`:                                                 `networks.n.intenral: unknown key (did you mean "internal"?)`,
 		`ipam: {config: [{subnet: 10.9.0.1/24}]}`:                        `networks.n.ipam.config[0].subnet: "10.9.0.1/24" must be a subnet like 10.9.0.0/24, at most /30`,
+		`ipam: {config: [{subnet: 127.9.0.0/24}]}`:                       `networks.n.ipam.config[0].subnet: "127.9.0.0/24" has no addresses that containers can have`,
 		`ipam: {config: [{subnet: "fd00::/64"}]}`:                        `networks.n.ipam.config[0].subnet: is not supported in scope "system": the networks of the OS have IPv4 only`,
 		`ipam: {config: [{subnet: 10.9.0.0/24}, {}]}`:                    `networks.n.ipam.config: a network of the OS has one subnet`,
 		`ipam: {config: [{gateway: 10.9.0.1}]}`:                          `networks.n.ipam.config[0]: has a gateway and no subnet`,
@@ -128,6 +130,31 @@ func TestFilesShareANetwork(t *testing.T) {
 	}
 }
 
+// Files of one name in two folders do not know of each other.
+func TestNamesakesShareNoNetwork(t *testing.T) {
+	dir := t.TempDir()
+	var from compose.Sources
+	for _, name := range []string{"a", "b"} {
+		path := filepath.Join(dir, name, "main.yml")
+		file := "services:\n  " + name + ": {image: x, networks: [default], x-ros: {scope: system}}\n  " + name + "2: {image: x, networks: [meet], x-ros: {scope: system}}\nnetworks: {meet: {name: meet}}\n"
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(file), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		from.Files = append(from.Files, path)
+	}
+	services, faults := compose.LoadAll(from)
+	if len(services) != 3 {
+		t.Errorf("%d services, want a, a2 and b2", len(services))
+	}
+	want := []string{from.Files[1] + `:2: services.b: network "main_default" is another one in ` + from.Files[0] + `: give one of the two another name`}
+	if diff := cmp.Diff(want, text(faults)); diff != "" {
+		t.Errorf("faults (-want +got):\n%s", diff)
+	}
+}
+
 func TestProjectNames(t *testing.T) {
 	const file = "services: {a: {image: x, ports: [80:80], x-ros: {scope: system}}}\n"
 	for path, want := range map[string]string{"/x/shop.yml": "shop_default", "/x/shop/compose.yml": "shop_default", "/x/shop/docker-compose.yaml": "shop_default"} {
@@ -136,8 +163,24 @@ func TestProjectNames(t *testing.T) {
 			t.Errorf("%s: network %q, want %q", path, got, want)
 		}
 	}
-	services, _ := compose.Parse("/x/shop.yml", []byte("name: other\n"+file), nil)
-	if got := services[0].Networks[0].Network.Name; got != "other_default" {
-		t.Errorf("with a name the network is %q", got)
+	for name, want := range map[string]string{"other": "other_default", "${STAGE}-shop": "test-shop_default"} {
+		services, faults := compose.Parse("/x/shop.yml", []byte("name: "+name+"\n"+file), map[string]string{"STAGE": "test"})
+		if len(faults) > 0 || services[0].Networks[0].Network.Name != want {
+			t.Errorf("name: %s: %+v, faults %v, want the network %s", name, services, text(faults), want)
+		}
+	}
+	_, faults := compose.Parse("x.yml", []byte("name: ${STAGE}\n"+file), nil)
+	if got := text(faults); len(got) != 2 || got[0] != "x.yml:1: name: variable ${STAGE} is not set: write ${NAME:-value} for a default, or $$ for a dollar sign" {
+		t.Errorf("faults of a name that is not set: %q", got)
+	}
+}
+
+// Ports need a network, also of a service that lists none.
+func TestPortsWithoutANetwork(t *testing.T) {
+	for _, networks := range []string{"[]", "{}"} {
+		services, faults := compose.Parse("x.yml", []byte("services: {a: {image: x, ports: [80:80], networks: "+networks+", x-ros: {scope: system}}}\n"), nil)
+		if len(faults) > 0 || services[0].NetworkMode != compose.NetworkBridge || services[0].Networks[0].Network.Name != "x_default" {
+			t.Errorf("networks: %s: %+v, faults %v", networks, services, text(faults))
+		}
 	}
 }
