@@ -176,6 +176,10 @@ func (t *translator) system() bool {
 	return given != nil && given.Value == string(ScopeSystem) || given == nil && t.labels["scope"] == "system"
 }
 
+// old says whether the service is one of RancherOS, and not of Compose as it is
+// today.
+func (t *translator) old() bool { return value(t.keys, "x-ros") == nil }
+
 // user is the service as the user's engine gets it: the same, less what only
 // RancherOS knew.
 func (t *translator) user() *yaml.Node {
@@ -206,12 +210,12 @@ func (t *translator) user() *yaml.Node {
 // key translates one key of the service.
 func (t *translator) key(name string, v *yaml.Node) error {
 	switch {
-	case name == "x-ros" || slices.Contains(meaningless, name):
+	case name == "x-ros" || t.old() && slices.Contains(meaningless, name):
 	case name == "net":
 		if v.Value == "none" {
 			put(t.out, "network_mode", scalar("none"))
 		}
-	case name == "network_mode" && (v.Value == "bridge" || v.Value == "default"):
+	case name == "network_mode" && t.old() && (v.Value == "bridge" || v.Value == "default"):
 	case name == "privileged":
 		put(t.out, name, v)
 		if isTrue(v) && value(t.xros, "privileged-reason") == nil {

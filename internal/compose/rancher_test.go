@@ -82,6 +82,15 @@ labels:
 			want:     func(s *compose.Service) { s.Image, s.Required, s.ReadOnly = "ros/ntp", true, true },
 		},
 		{
+			name:     "today's Compose, with a port",
+			services: map[string]string{"agent": "image: ros/ntp\nx-ros: {scope: system}\nports: ['8080:80']\n"},
+			want: func(s *compose.Service) {
+				s.Image, s.NetworkMode = "ros/ntp", compose.NetworkBridge
+				s.Networks = []compose.Attachment{{Network: compose.Network{Name: "c_default"}}}
+				s.Ports = []compose.Port{{Published: 8080, Target: 80, Protocol: "tcp"}}
+			},
+		},
+		{
 			name:     "for the user's engine",
 			services: map[string]string{"agent": "image: nginx\nports: [80:80]\n"},
 			want: func(s *compose.Service) {
