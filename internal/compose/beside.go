@@ -142,7 +142,8 @@ func variables(text []byte, format string, vars map[string]string, lookup func(s
 	if format == RawFormat {
 		err = RawValues(bytes.NewReader(text), "", vars, lookup)
 	} else {
-		err = dotenv.ParseWithFormat(bytes.NewReader(text), "", vars, lookup, "")
+		// Without the end of its line the parser takes a name alone for a value.
+		err = dotenv.ParseWithFormat(io.MultiReader(bytes.NewReader(text), strings.NewReader("\n")), "", vars, lookup, "")
 	}
 	if err == nil {
 		return nil

@@ -40,7 +40,7 @@ func read(t *testing.T, file string, in compose.Setting, show func(compose.Servi
 func TestEnvFiles(t *testing.T) {
 	files := map[string]string{
 		"a.env": "A=1\nBOTH=first\nexport QUOTED='x y' # said\nGIVEN\nNOT_GIVEN\n", "b.env": "BOTH=second ${A} ${OWN}\n",
-		"raw": "R=$A 'x' #\n# no\nGIVEN\n", "broken.env": "A=1\npass word=very secret\n", "bad.env": "A=very secret ${\n", "nul": "A=\x00",
+		"name": "GIVEN", "raw": "R=$A 'x' #\n# no\nGIVEN\n", "broken.env": "A=1\npass word=very secret\n", "bad.env": "A=very secret ${\n", "nul": "A=\x00",
 	}
 	for _, tt := range []struct {
 		keys string
@@ -50,6 +50,7 @@ func TestEnvFiles(t *testing.T) {
 		{"env_file: [a.env, b.env], environment: {OWN: z, A: over}", []string{"A=over", "BOTH=second over z", "GIVEN=config", "OWN=z", "QUOTED=x y"}},
 		{"env_file: [{path: raw, format: raw}]", []string{"GIVEN=config", "R=$A 'x' #"}},
 		{"env_file: [{path: none, required: false}]", nil},
+		{"env_file: name", []string{"GIVEN=config"}},
 		{"environment: [GIVEN]", []string{"GIVEN=config"}},
 		{"environment: {GIVEN: , B: }", []string{`/etc/s/x.yml:1: services.a.environment.B: has no value: it must be text ("" for empty text)`}},
 		{"env_file: none", []string{"/etc/s/x.yml:1: services.a.env_file: there is no file /etc/s/none"}},

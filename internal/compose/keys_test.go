@@ -112,6 +112,7 @@ func TestKeys(t *testing.T) {
 		{lines: "memswap_limit: 64m", faults: []string{`5: services.a.memswap_limit: must be at least "mem_limit", which is part of it`}},
 		{lines: "mem_limit: 64m\nmemswap_limit: 32m", faults: []string{`6: services.a.memswap_limit: must be at least "mem_limit", which is part of it`}},
 		{lines: "memswap_limit: -1"},
+		{lines: "memswap_limit: []", faults: []string{`5: services.a.memswap_limit: must be a size like "64m", or -1`}},
 		{lines: "mem_limit: 64m\nmem_reservation: 65m", faults: []string{`6: services.a.mem_reservation: is more than "mem_limit"`}},
 		{lines: "cpus: 1\ncpu_quota: 50000", faults: []string{`6: services.a.cpu_quota: is said by "cpus" already`}},
 		{lines: "cpu_quota: 50000\ncpu_period: 100000"},

@@ -17,11 +17,12 @@ func (r *reader) memReservation(s *Service, v yamldoc.Value) {
 
 // memSwapLimit is memory and swap together; -1 lets all of the swap be used.
 func (r *reader) memSwapLimit(s *Service, v yamldoc.Value) {
-	if text, _, ok := r.scalar(v, `a size like "64m", or -1`); ok && text == "-1" {
+	switch text, _, ok := r.scalar(v, `a size like "64m", or -1`); {
+	case ok && text == "-1":
 		s.MemorySwap = -1
-		return
+	case ok:
+		s.MemorySwap, _ = r.size(v, 1)
 	}
-	s.MemorySwap, _ = r.size(v, 1)
 }
 
 var cpuList = regexp.MustCompile(`^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$`)

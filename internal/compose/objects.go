@@ -30,9 +30,10 @@ type File struct {
 type object struct {
 	file, environment, content *yamldoc.Value
 	used                       bool
+	text                       []byte // of the file, once it has been read; nil: not yet
 }
 
-// objectName is what Compose lets a config or a secret be called.
+// objectName is what Compose lets a network, a config or a secret be called.
 var objectName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
 // objects notes the configs or secrets that services may name.
@@ -166,12 +167,10 @@ func (r *reader) content(o *object) []byte {
 	o.used = true
 	switch {
 	case o.file != nil:
-		name, _ := r.word(*o.file)
-		if name == "" {
-			return nil
+		if name, ok := r.word(*o.file); ok && o.text == nil {
+			o.text, _ = r.beside(*o.file, name, true)
 		}
-		text, _ := r.beside(*o.file, name, true)
-		return text
+		return o.text
 	case o.content != nil:
 		text, _ := r.text(*o.content)
 		return []byte(text)
