@@ -42,11 +42,12 @@ type machine struct {
 	// Stage 1.
 	spec        imageSpec
 	slot        string
-	imageDevice string // block device with the OS image
-	imageFrom   string // the same in words
-	verified    string // device-mapper device over it
-	usable      bool   // the OS image is mounted, and for this machine
-	stateOpen   bool   // the state disk, or memory in its place, is mounted
+	imageDevice string   // block device with the OS image
+	imageFrom   string   // the same in words
+	verified    string   // device-mapper device over it
+	usable      bool     // the OS image is mounted, and for this machine
+	stateOpen   bool     // the state disk, or memory in its place, is mounted
+	diskKeys    []string // SSH keys of the mark on the state disk, before it was formatted
 
 	// Stage 2.
 	sink       *servicelog.Sink

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rosteros/ros/internal/atomicfile"
 	"github.com/rosteros/ros/internal/mounts"
 )
 
@@ -72,6 +74,9 @@ func assembleRoot(m *machine) (string, error) {
 	if err := makePlaces("/run", runPlaces); err != nil {
 		return "", err
 	}
+	if err := keepKeys(data, m.diskKeys); err != nil {
+		m.warn("cannot keep the SSH keys that the state disk had before it was formatted: " + err.Error())
+	}
 	const plain = unix.MS_NOSUID | unix.MS_NODEV
 	if _, err := mounts.All(mounts.Linux{}, []mounts.Mount{
 		{Source: "etc", Target: sysroot + "/etc", Type: "tmpfs", Flags: plain, Data: "mode=0755"},
@@ -89,6 +94,23 @@ func assembleRoot(m *machine) (string, error) {
 		return "", fmt.Errorf("cannot fill /etc: %w", err)
 	}
 	return "", nil
+}
+
+// keepKeys gives the config the SSH keys of a disk that docker-machine made, in
+// the file that RancherOS had for them.
+func keepKeys(data string, keys []string) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(map[string][]string{"ssh_authorized_keys": keys}) // JSON is YAML, too
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(data, "var/lib/rancher/conf/cloud-config.d")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return atomicfile.WriteFile(filepath.Join(dir, "machine.yml"), []byte("#cloud-config\n"+string(text)+"\n"), 0o600)
 }
 
 // stateDirectory is where our data lies on the state disk: at its top, or

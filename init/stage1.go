@@ -380,7 +380,7 @@ func openState(m *machine) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	m.stateOpen = true
+	m.stateOpen, m.diskKeys = true, res.Keys
 	m.record.change(func(b *bootlog.Record) { b.State = res.String() })
 	return res.String(), nil
 }

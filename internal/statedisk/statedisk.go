@@ -4,7 +4,8 @@
 //
 // It finds the device, checks its file system, makes partition and file system
 // as large as the disk allows, and mounts it. It formats a device only when
-// rancher.state.autoformat names it and there is nothing at all on it. Whatever
+// rancher.state.autoformat names it and there is nothing at all on it, or a mark
+// that asks for it. Whatever
 // is wrong with the disk, the machine still comes up, in memory and with a
 // warning, unless the operator has said that the disk is required, or the
 // release is on trial: one that loses the state disk must not be kept.
@@ -75,6 +76,7 @@ type Result struct {
 	Device    string // of a disk: "/dev/vda4"
 	FSType    string
 	Formatted bool
+	Keys      []string // who may log in, by the mark that a disk had which was formatted: lines of authorized_keys
 	Grown     bool
 	Warnings  []string // what an operator should know
 }
@@ -107,7 +109,7 @@ func Open(ctx context.Context, o Options) (Result, error) {
 	if why := o.insists(); why != "" {
 		return Result{Warnings: r.Warnings}, fmt.Errorf("cannot open the state disk, and %s: %w", why, err)
 	}
-	r = Result{Kind: RAM, FSType: "tmpfs", Warnings: r.Warnings}
+	r = Result{Kind: RAM, FSType: "tmpfs", Keys: r.Keys, Warnings: r.Warnings}
 	// That a live system has no state disk is how it should be.
 	if !errors.Is(err, errNone) && (!errors.Is(err, blockdev.ErrNotFound) || o.Device != "" || o.Wait > 0 || len(o.Autoformat) > 0) {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("no state disk: %v; going on in memory, nothing will survive a reboot", err))
@@ -191,7 +193,7 @@ func (o Options) spec() string {
 }
 
 // format makes a file system on the first device of the list that is there and
-// empty. why is the reason for it, and the error if there is no such device.
+// empty or marked. why is the reason for it, and the error if there is no such device.
 func (o Options) format(ctx context.Context, r *Result, why error) (blockdev.Device, error) {
 	for _, spec := range o.Autoformat {
 		device, err := o.Host.Find(spec)
@@ -199,37 +201,41 @@ func (o Options) format(ctx context.Context, r *Result, why error) (blockdev.Dev
 			o.Log.Info("autoformat: passed over", "device", spec, "error", err)
 			continue
 		}
-		if err := formattable(device); err != nil {
+		keys, err := formattable(device)
+		if err != nil {
 			r.Warnings = append(r.Warnings, fmt.Sprintf("rancher.state.autoformat: %q is left alone: %v", device.Path, err))
 			continue
 		}
 		if err := o.mke2fs(ctx, device); err != nil {
 			return blockdev.Device{}, err
 		}
-		r.Formatted = true
+		r.Formatted, r.Keys = true, keys
 		return device, nil
 	}
 	return blockdev.Device{}, fmt.Errorf("%w, and rancher.state.autoformat names no empty device", why)
 }
 
-// formattable is nil for a device on which nothing can be lost.
-func formattable(device blockdev.Device) error {
+// formattable is an error for a device on which something can be lost. keys are
+// those of a mark.
+func formattable(device blockdev.Device) (keys []string, err error) {
 	if device.ReadOnly {
-		return errors.New("it is read-only")
+		return nil, errors.New("it is read-only")
 	}
 	if device.Partitions > 0 {
-		return errors.New("it has partitions")
+		return nil, errors.New("it has partitions")
 	}
 	empty, content, err := blockdev.Empty(device.Path)
 	switch {
-	case err != nil:
-		return err
+	case err != nil || empty:
+		return nil, err
 	case content.Type != "":
-		return fmt.Errorf("it holds %s", describe(content))
-	case !empty:
-		return errors.New("its first MiB is not all zero")
+		return nil, fmt.Errorf("it holds %s", describe(content))
 	}
-	return nil
+	marked, keys, err := readMark(device.Path)
+	if err == nil && !marked {
+		err = errors.New("its first MiB is not all zero")
+	}
+	return keys, err
 }
 
 func describe(c blockdev.Content) string {

@@ -1,6 +1,8 @@
 package statedisk_test
 
 import (
+	"archive/tar"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -147,6 +149,26 @@ func ext4(label string, size int) []byte {
 
 func signature(offset int, text string) []byte {
 	return append(make([]byte, offset), text...)
+}
+
+// marked is how a disk begins that a driver of docker-machine made.
+func marked(t *testing.T, keys string) []byte {
+	t.Helper()
+	const words = "boot2docker, please format-me"
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, f := range []struct{ name, text string }{{words, words}, {".ssh/authorized_keys", keys}, {".ssh/authorized_keys2", keys}} {
+		if err := w.WriteHeader(&tar.Header{Name: f.name, Size: int64(len(f.text)), Mode: 0o644}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(f.text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 func TestOpen(t *testing.T) {
@@ -353,6 +375,55 @@ func TestOpen(t *testing.T) {
 				`rancher.state.autoformat: "/dev/sdd" is left alone: its first MiB is not all zero`,
 			}},
 			wantDid: []string{"mke2fs -q -F -t ext4 -L RANCHER_STATE /dev/vda", fsck, mountDisk},
+		},
+		{
+			name: "formatted: marked for boot2docker, with keys",
+			prepare: func(m *machine, o *statedisk.Options) {
+				m.disk("vda", "", 100*mib, marked(m.t, "# made by a driver\nssh-ed25519 AAAA one\n\nssh-rsa BBBB two"))
+				o.Autoformat = []string{m.path("vda")}
+			},
+			want: result{Kind: "disk", Device: "/dev/vda", FSType: "ext4", Formatted: true,
+				Keys: []string{"ssh-ed25519 AAAA one", "ssh-rsa BBBB two"}},
+			wantDid: []string{"mke2fs -q -F -t ext4 -L RANCHER_STATE /dev/vda", fsck, mountDisk},
+		},
+		{
+			name: "formatted: marked by the words alone",
+			prepare: func(m *machine, o *statedisk.Options) {
+				m.disk("vda", "", 100*mib, []byte("boot2docker, please format-me\n"))
+				o.Autoformat = []string{m.path("vda")}
+			},
+			want:    result{Kind: "disk", Device: "/dev/vda", FSType: "ext4", Formatted: true},
+			wantDid: []string{"mke2fs -q -F -t ext4 -L RANCHER_STATE /dev/vda", fsck, mountDisk},
+		},
+		{
+			name: "a mark does not count on a disk that nobody named",
+			prepare: func(m *machine, _ *statedisk.Options) {
+				m.disk("vda", "", 100*mib, marked(m.t, "ssh-ed25519 AAAA one\n"))
+			},
+			want:    result{Kind: "RAM", FSType: "tmpfs"},
+			wantDid: []string{mountRAM},
+		},
+		{
+			name: "a mark before partitions is none",
+			prepare: func(m *machine, o *statedisk.Options) {
+				m.disk("vda", "", 100*mib, append(marked(m.t, "ssh-ed25519 AAAA one\n")[:510], "\x55\xaa"...))
+				o.Autoformat = []string{m.path("vda")}
+			},
+			want: result{Kind: "RAM", FSType: "tmpfs", Warnings: []string{
+				`rancher.state.autoformat: "/dev/vda" is left alone: it holds a partition table (dos)`,
+				`no state disk: cannot find device "LABEL=RANCHER_STATE": no such device, and rancher.state.autoformat names no empty device` + inMemory}},
+			wantDid: []string{mountRAM},
+		},
+		{
+			name: "marked, formatted, and cannot be mounted: who may log in still may",
+			prepare: func(m *machine, o *statedisk.Options) {
+				m.disk("vda", "", 100*mib, marked(m.t, "ssh-ed25519 AAAA one\n"))
+				m.exits["e2fsck"] = []int{4}
+				o.Autoformat = []string{m.path("vda")}
+			},
+			want: result{Kind: "RAM", FSType: "tmpfs", Keys: []string{"ssh-ed25519 AAAA one"},
+				Warnings: []string{`no state disk: check "/dev/vda": e2fsck exit code 4: says e2fsck` + inMemory}},
+			wantDid: []string{"mke2fs -q -F -t ext4 -L RANCHER_STATE /dev/vda", fsck, mountRAM},
 		},
 		{
 			name: "formatted with the label that is looked for",

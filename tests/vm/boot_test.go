@@ -57,6 +57,7 @@ var slow = map[string][]scenario{
 		{"broken-bios", brokenOnly("bios")},
 		{"broken-uefi", brokenOnly("uefi")},
 		{"reboots", reboots},
+		{"autoformat", autoformat},
 		{"install-order", installsAlone},
 		{"install-buses", installsOnBuses},
 		{"disk-images", diskImages},
