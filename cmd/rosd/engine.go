@@ -164,6 +164,7 @@ func (e *engines) take(ctx context.Context, name string, noPull bool, say sayer)
 	if err != nil {
 		return engine.Engine{}, err
 	}
+	defer files.Release()
 	if found.Dockerd, err = engine.Find(files.Lower); err != nil {
 		return engine.Engine{}, fmt.Errorf("image %s is no engine: %w", found.Image, err)
 	}

@@ -226,6 +226,7 @@ func (r *Runtime) Spec(svc compose.Service) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer src.files.Release()
 	spec, err := Spec(svc, src.Image, r.machine(svc, src))
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the spec of service %q: %w", svc.Name, err)

@@ -57,6 +57,7 @@ func (r *Runtime) startAs(ctx context.Context, svc compose.Service, as made) (_ 
 	if err != nil {
 		return nil, err
 	}
+	defer src.files.Release() // the record keeps them then
 	spec, err := Spec(svc, src.Image, r.machine(svc, src))
 	if err != nil {
 		return nil, supervise.Permanent(err)

@@ -10,6 +10,9 @@ import (
 	"github.com/containerd/errdefs"
 )
 
+// expireLabel is containerd's, on a lease: when it ends.
+const expireLabel = "containerd.io/gc.expire"
+
 // leaseTime is how long content that nothing refers to yet is kept from the
 // garbage collection.
 const leaseTime = 24 * time.Hour

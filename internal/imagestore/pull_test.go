@@ -99,8 +99,8 @@ func TestPull(t *testing.T) {
 			t.Errorf("Get(%q) = %s, %v, want %s", by, got.ID, err, image.ID)
 		}
 	}
-	if again, err := r.View(t.Context(), "box", image); err != nil || !cmp.Equal(again, files) {
-		t.Errorf("View a second time = %q, %v, want %q", again, err, files)
+	if again, err := r.View(t.Context(), "box", image); err != nil || again.Key != files.Key || !cmp.Equal(again.Lower, lower) {
+		t.Errorf("View a second time = %q, %v, want %q", again.Lower, err, lower)
 	}
 }
 
@@ -364,5 +364,45 @@ func TestResolve(t *testing.T) {
 	}
 	if n := r.blobs(t); n != 0 {
 		t.Errorf("Resolve fetched %d pieces of content", n)
+	}
+}
+
+// A view whose container is no more is garbage. Whoever asks for it again finds
+// it or makes another, whenever the garbage collection comes by, and has it for
+// as long as it is held.
+func TestViewBesideTheGarbageCollection(t *testing.T) {
+	r := newRig(t)
+	r.registry.Add("box:1", box(amd64))
+	image, err := r.Pull(t.Context(), r.host+"/box:1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := r.View(t.Context(), "box", image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.Release()
+	for moment := range 3 {
+		calls := 0
+		r.calls.before = func() {
+			if calls == moment {
+				r.collect(t)
+			}
+			calls++
+		}
+		files, err := r.View(t.Context(), "box", image)
+		r.calls.before = nil
+		if err != nil || calls < 2 {
+			t.Fatalf("collected at call %d of %d: %v", moment, calls, err)
+		}
+		r.collect(t)
+		if !r.has(t, files.Key) {
+			t.Errorf("collected at call %d: the view is gone while it is held", moment)
+		}
+		files.Release()
+	}
+	r.collect(t)
+	if r.has(t, old.Key) {
+		t.Error("a view that nobody holds is there for ever")
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/containerd/containerd/v2/core/snapshots/storage"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/containerd/v2/plugins/content/local"
+	"github.com/containerd/errdefs"
 	"github.com/containerd/log"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/sirupsen/logrus"
@@ -43,6 +44,7 @@ type rig struct {
 	host     string // of the registry
 	reach    imagestore.Registries
 	snaps    *snapshotter
+	calls    *watchedCalls
 }
 
 func newRig(t *testing.T) *rig {
@@ -65,13 +67,13 @@ func newRig(t *testing.T) *rig {
 	if err := db.Init(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{db: db, registry: &registry.Registry{}, snaps: snaps}
+	r := &rig{db: db, registry: &registry.Registry{}, snaps: snaps, calls: &watchedCalls{Snapshotter: db.Snapshotter(imagestore.Snapshotter)}}
 	server := httptest.NewServer(r.registry)
 	t.Cleanup(server.Close)
 	r.host = strings.TrimPrefix(server.URL, "http://")
 	r.Store = imagestore.NewOf(imagestore.Parts{
 		Content: db.ContentStore(), Images: metadata.NewImageStore(db), Leases: metadata.NewLeaseManager(db),
-		Snapshots: db.Snapshotter(imagestore.Snapshotter), Applier: applier{db.ContentStore()},
+		Snapshots: r.calls, Applier: applier{db.ContentStore()},
 	}, imagestore.Options{Platform: &amd64, Reach: func() imagestore.Registries { return r.reach }})
 	return r
 }
@@ -82,6 +84,48 @@ func (r *rig) collect(t *testing.T) {
 	if _, err := r.db.GarbageCollect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// has tells whether there is a snapshot.
+func (r *rig) has(t *testing.T, key string) bool {
+	t.Helper()
+	_, err := r.calls.Snapshotter.Stat(namespaces.WithNamespace(t.Context(), "ros"), key)
+	if err != nil && !errdefs.IsNotFound(err) {
+		t.Fatal(err)
+	}
+	return err == nil
+}
+
+// watchedCalls has something happen before each of the calls that a view takes.
+type watchedCalls struct {
+	snapshots.Snapshotter
+	before func() // may be nil
+}
+
+func (w *watchedCalls) happen() {
+	if w.before != nil {
+		w.before()
+	}
+}
+
+func (w *watchedCalls) Stat(ctx context.Context, key string) (snapshots.Info, error) {
+	w.happen()
+	return w.Snapshotter.Stat(ctx, key)
+}
+
+func (w *watchedCalls) Update(ctx context.Context, info snapshots.Info, fields ...string) (snapshots.Info, error) {
+	w.happen()
+	return w.Snapshotter.Update(ctx, info, fields...)
+}
+
+func (w *watchedCalls) Mounts(ctx context.Context, key string) ([]mount.Mount, error) {
+	w.happen()
+	return w.Snapshotter.Mounts(ctx, key)
+}
+
+func (w *watchedCalls) View(ctx context.Context, key, parent string, opts ...snapshots.Opt) ([]mount.Mount, error) {
+	w.happen()
+	return w.Snapshotter.View(ctx, key, parent, opts...)
 }
 
 // blobs are how many pieces of content there are.
