@@ -222,6 +222,18 @@ func checkDockerCompose(t *testing.T, g *guest) {
 		t.Errorf("docker compose ps printed %q", out)
 	}
 	g.sh(t, "cd project && docker compose down -t 0")
+	// What rosd runs in the engine reads like a project that docker compose started.
+	g.feed(t, "mkdir -p listed && cat >listed/compose.yml", strings.NewReader(composeFile))
+	g.sh(t, "sudo ros service enable listed/compose.yml")
+	for command, want := range map[string]string{
+		"docker compose -p listed ps --services --status running": "box",
+		"docker compose ls -q": "listed",
+	} {
+		if out := g.sh(t, command); out != want {
+			t.Errorf("%s printed %q, want %q", command, out, want)
+		}
+	}
+	g.sh(t, "sudo ros service delete listed/compose.yml")
 }
 
 func checkKernelHeaders(t *testing.T, g *guest) {

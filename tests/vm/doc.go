@@ -57,11 +57,13 @@
 //	amd64/upgrade-by-itself     rancher.upgrade.policy auto, and a list with a new release; then the same
 //	                            list again, which changes nothing
 //	amd64/install-order         an order to install on the seed disk; the disk; the medium again
+//	amd64/autoformat            a live system formats the disk that docker-machine made, and not the other
 //	amd64/install-buses         FLAVOUR=metal installs on SATA, NVMe and USB; each disk alone, under BIOS
 //	                            or UEFI
 //	amd64/disk-images           what make disks makes, raw, qcow2 and vmdk: the same disk, and each starts
 //	amd64/upgrade-ways          --kexec; a restart in the middle of a trial; an EFI partition that was not
-//	                            unmounted; status, verify and rollback in the rescue shell of the boot menu
+//	                            unmounted; status, verify and rollback in the rescue shell of the boot menu;
+//	                            then the disk without the partition of a slot
 //	amd64/broken-bios, -uefi    all twelve broken releases
 //	amd64/power-cuts            the plug is pulled during upgrades, restarts, commits and config writes,
 //	                            each time from a snapshot ($ROS_CUTS); docs/reliability.md has the counts

@@ -21,7 +21,8 @@ import (
 func otherWays(t *testing.T, l lab) {
 	r := l.openReleases(t)
 	refs := []string{r.make(t, "v9.0.0", change{}), r.make(t, "v9.0.1", change{})}
-	g := l.bootDisk(t, "bios", l.installDisk(t, l.patientConfig(t, r)))
+	disk := l.installDisk(t, l.patientConfig(t, r))
+	g := l.bootDisk(t, "bios", disk)
 	g.settle(t)
 	g.step(t, "refused", func(t *testing.T) { g.checkRefused(t, r) })
 	ok := g.step(t, "kexec", func(t *testing.T) { g.checkKexec(t, refs[0]) })
@@ -39,6 +40,41 @@ func otherWays(t *testing.T, l lab) {
 		g.sh(t, "sudo ros os rollback --no-reboot") // and forward again
 	})
 	g.step(t, "rescue", func(t *testing.T) { g.checkRescueSlots(t) })
+	before := g.osStatus(t)
+	g.powerOff(t)
+	t.Run("slot-gone", func(t *testing.T) { l.checkSlotGone(t, disk, refs, before) })
+}
+
+// checkSlotGone takes the partition of slot A off a disk whose slot B runs:
+// whatever is asked for is refused, and nothing else changes.
+func (l lab) checkSlotGone(t *testing.T, disk string, refs []string, before slots.Status) {
+	if before.Running.Slot != slots.B || before.Boot == nil || before.Boot.Previous != slots.A {
+		t.Fatalf("ros os status before: %+v; want slot B running and A the previous one", before)
+	}
+	l.onDisk(t, disk, func(raw string) error {
+		_, err := l.build.Run("sfdisk", "--quiet", "--delete", raw, "3")
+		return err
+	})
+	g := l.bootDisk(t, "bios", disk)
+	g.settle(t)
+	const gone = "slot A cannot be started: cannot find device"
+	if s := g.osStatus(t); !strings.Contains(strings.Join(s.Warnings, "\n"), gone) {
+		t.Errorf("ros os status warns of %q, want %s", s.Warnings, gone)
+	}
+	for command, want := range map[string]string{
+		"sudo ros os rollback --no-reboot":           "cannot roll back: " + gone,
+		"sudo ros os upgrade --no-reboot " + refs[1]: "cannot find slot A: no partition ROOT_A beside /dev/vda4",
+		"sudo ros os verify":                         "cannot find slot A: no partition ROOT_A beside /dev/vda4",
+	} {
+		r := g.try(t, command, nil)
+		if text := r.Stdout + r.Stderr; r.Code != 1 || !strings.Contains(text, want) {
+			t.Errorf("%s: exit code %d, want 1 and %s:\n%s", command, r.Code, want, text)
+		}
+	}
+	s := g.osStatus(t)
+	if s.Running.Slot != slots.B || s.Next != slots.B || s.Boot == nil || *s.Boot != *before.Boot {
+		t.Errorf("ros os status: %+v, the boot loader has %+v; want %+v as before", s, s.Boot, before.Boot)
+	}
 	g.powerOff(t)
 }
 
