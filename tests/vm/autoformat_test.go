@@ -33,7 +33,7 @@ func autoformat(t *testing.T, l lab) {
 		}
 		g.prints(t, map[string]string{
 			"sudo head -c 14 /dev/vda":                                         precious,
-			"sudo ros config show ssh_authorized_keys":                         "- " + l.key.Authorized,
+			"sudo ros config get ssh_authorized_keys":                          "- " + l.key.Authorized,
 			"sudo stat -c %a /var/lib/rancher/conf/cloud-config.d/machine.yml": "600",
 		})
 		g.sh(t, "echo kept > kept")

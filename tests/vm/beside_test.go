@@ -41,6 +41,17 @@ secrets: {word: {file: ./word}}
 volumes: {kit: {name: kit-data}}
 `
 
+// familyFiles are a project of the system's containerd that takes services from
+// other files; none of them is there at the next start.
+func familyFiles() map[string]string {
+	const sleeps = "image: ros/console, entrypoint: [], command: [sleep, \"100000\"], restart: always, x-ros: {scope: system}"
+	return map[string]string{
+		"family.yml": "include: [cousin.yml]\nservices: {child: {extends: {file: parent.yml, service: parent}, environment: {OWN: child}}}\n",
+		"parent.yml": "services: {parent: {" + sleeps + ", environment: {FROM: parent, OWN: parent}}}\n",
+		"cousin.yml": "services: {cousin: {" + sleeps + "}}\n",
+	}
+}
+
 const kitFolder = "/home/rancher/kit"
 
 // enableKit enables it and lets its files change and vanish: neither a restart
@@ -52,6 +63,10 @@ func enableKit(t *testing.T, g *guest) {
 	} {
 		g.feed(t, "cat > "+kitFolder+"/"+name, strings.NewReader(text))
 	}
+	for name, text := range familyFiles() {
+		g.feed(t, "cat > "+kitFolder+"/"+name, strings.NewReader(text))
+	}
+	g.sh(t, "sudo ros service enable "+kitFolder+"/family.yml && rm "+kitFolder+"/family.yml "+kitFolder+"/parent.yml "+kitFolder+"/cousin.yml")
 	t.Log(g.sh(t, "sudo ros service enable "+kitFolder+"/kit.yml"))
 	if all, err := g.services(t); err != nil || all["kit-debug"].Name != "" {
 		t.Errorf("kit-debug is there without its profile: %+v, %v", all["kit-debug"], err)
@@ -73,7 +88,7 @@ func checkKit(t *testing.T, g *guest) {
 	t.Helper()
 	g.eventually(t, stepPatience, func() error {
 		all, err := g.services(t)
-		for _, name := range []string{"kit", "kit-debug"} {
+		for _, name := range []string{"kit", "kit-debug", "child", "cousin"} {
 			if s := all[name]; err == nil && s.State != control.Running {
 				err = fmt.Errorf("%s is %s (%s)", name, s.State, s.Reason)
 			}
@@ -84,6 +99,7 @@ func checkKit(t *testing.T, g *guest) {
 	g.sh(t, in+"touch /data/from-kit")
 	for command, want := range map[string]string{
 		in + "printenv GREETING OWN":                                        "hello kit\nkit",
+		"sudo ros service exec child printenv FROM OWN":                     "parent\nchild",
 		in + "cat /etc/kit/page /run/secrets/word":                          "page one\nhush-hush",
 		in + "stat -c '%a %u %g' /etc/kit/page /run/secrets/word":           "444 0 0\n400 1100 0",
 		in + "sh -c 'echo x > /etc/kit/page || echo read-only'":             "read-only",

@@ -144,7 +144,7 @@ func enableFromURL(t *testing.T, l lab) {
 		})
 		g.step(t, "kit-again", func(t *testing.T) { checkKit(t, g) })
 		g.step(t, "disable-and-delete", func(t *testing.T) {
-			g.sh(t, "sudo ros service delete "+kitFolder+"/kit.yml")
+			g.sh(t, "sudo ros service delete "+kitFolder+"/kit.yml "+kitFolder+"/family.yml")
 			g.sh(t, "sudo ros service disable "+shop)
 			if out := g.sh(t, "docker ps -aq"); out != "" {
 				t.Errorf("containers of a disabled project: %q", out)
