@@ -398,6 +398,7 @@ func TestNames(t *testing.T) {
 	web.Hostname, web.Networks[0].Aliases = "www", []string{"shop", "store"}
 	web.ExtraHosts = []compose.Host{{Name: "machine", Address: compose.HostGateway}, {Name: "x", Address: "9.9.9.9"}}
 	web.DNS, web.DNSSearch, web.DNSOpt = []string{"1.1.1.1"}, []string{"a", "b"}, []string{"ndots:2"}
+	web.Links = []compose.Link{{Service: "db", Alias: "store"}, {Service: "db", Alias: "db"}, {Service: "later", Alias: "after"}}
 	s := newStation(t, web, service("db", "back"), service("later", "back"), service("far", "else"))
 	s.attach("web", "db")
 	// One that does not run yet is known.
@@ -412,8 +413,8 @@ func TestNames(t *testing.T) {
 			t.Errorf("hosts of db: %q, want %q", got, want)
 		}
 	}
-	want = "127.0.0.1 localhost\n" + gatewayOf(s, "web", "back") + " machine\n9.9.9.9 x\n" + line("back", "db", "db") +
-		line("back", "later", "later") + line("back", "web", "www shop store web") + line("front", "web", "www web")
+	want = "127.0.0.1 localhost\n" + gatewayOf(s, "web", "back") + " machine\n9.9.9.9 x\n" + line("back", "db", "db store") +
+		line("back", "later", "later after") + line("back", "web", "www shop store web") + line("front", "web", "www web")
 	if got := s.read(s.Files("web").Hosts); got != want {
 		t.Errorf("hosts of web: %q, want %q", got, want)
 	}

@@ -44,7 +44,7 @@ func writeInPlace(path, text string) error {
 }
 
 // hosts is /etc/hosts of a service: itself, what its file says, and the other
-// services of its networks by name and alias.
+// services of its networks by name, alias and link.
 func (n *Networks) hosts(m member) string {
 	var b strings.Builder
 	b.WriteString("127.0.0.1 localhost\n")
@@ -61,6 +61,11 @@ func (n *Networks) hosts(m member) string {
 		addresses := n.addresses(l.Network)
 		for _, name := range slices.Sorted(maps.Keys(addresses)) {
 			words := append([]string{name}, n.aliases(name, l.Network.Name)...)
+			for _, link := range m.Service.Links {
+				if link.Service == name {
+					words = append(words, link.Alias)
+				}
+			}
 			if name == m.Service.Name {
 				words = append([]string{m.Hostname}, words...)
 			}

@@ -301,7 +301,8 @@ func TestNamedVolumes(t *testing.T) {
 		"{name: ../x}":                    at + `volumes.vol: "../x" cannot be the name of a volume`,
 		"{external: true, driver: local}": at + `volumes.vol: is "external": what it is has been said elsewhere`,
 		"{driver_opts: {type: nfs, o: 'addr=10.0.0.1', device: ':/x'}}": at + `volumes.vol.driver_opts: is not supported in scope "system", but for a directory of the machine: {type: none, o: bind, device: /PATH}`,
-		"{labels: {a: b}}": at + `volumes.vol.labels: is not supported in scope "system": a directory has no labels`,
+		"{labels: {a: b}}": "volume vol ",
+		"{labels: [a]}":    at + `volumes.vol.labels[0]: "a" has no value: write a=VALUE`,
 	} {
 		file := "services: {a: {image: x, volumes: ['vol:/v'], x-ros: {scope: system}}}\nvolumes: {vol: " + volume + "}"
 		if got := strings.Join(read(t, file, kept(nil), mounts), ","); got != want {

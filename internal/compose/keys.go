@@ -33,6 +33,7 @@ var supported = map[string]setter{
 	"ports":         (*reader).ports,
 	"expose":        func(r *reader, _ *Service, v yamldoc.Value) { r.expose(v) },
 	"extra_hosts":   (*reader).extraHosts,
+	"links":         (*reader).links,
 	"dns":           (*reader).nameServers,
 	"dns_search":    func(r *reader, s *Service, v yamldoc.Value) { s.DNSSearch = r.lookups(v, r.dnsList(v)) },
 	"dns_opt":       func(r *reader, s *Service, v yamldoc.Value) { s.DNSOpt = r.lookups(v, r.texts(v, true)) },
@@ -110,7 +111,6 @@ var refused = map[string]string{
 	"gpus":               `list the devices under "devices"`,
 	"init":               "the program of the image is process 1 of the container and has to be fit for that",
 	"isolation":          "it is for Windows containers",
-	"links":              `services of one network find each other by name; further names are "aliases" under "networks"; for the order use "depends_on"`,
 	"log_driver":         `logs are files; "logging" bounds them`,
 	"log_opt":            `use "logging"`,
 	"mac_address":        "it follows from the address",
@@ -142,6 +142,7 @@ type found struct {
 	resting bool    // none of its profiles is switched on
 	lost    bool    // nobody knows what it takes from others
 	from    []entry // volumes_from
+	links   []entry // service and alias
 }
 
 // serviceName is what containerd takes for an identifier.

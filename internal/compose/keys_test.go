@@ -23,7 +23,6 @@ func TestKeys(t *testing.T) {
 		{lines: `dependsOn: [b]`, faults: []string{`5: services.a.dependsOn: unknown key (did you mean "depends_on"?)`}},
 		{lines: `stop-grace-period: 5s`, faults: []string{`5: services.a.stop-grace-period: unknown key (did you mean "stop_grace_period"?)`}},
 		{lines: `zzz: 1`, faults: []string{`5: services.a.zzz: unknown key`}},
-		{lines: `links: [b]`, faults: []string{`5: services.a.links: is not supported in scope "system": services of one network find each other by name; further names are "aliases" under "networks"; for the order use "depends_on"`}},
 		{lines: `build: .`, faults: []string{`5: services.a.build: is not supported in scope "system": nothing is built on this machine; name an image that a registry has`}},
 		{lines: "ports: [80]\nextends: b\nimgae: y", faults: []string{
 			`5: services.a.ports[0]: "80" has no port of the machine: write PUBLISHED:TARGET`,

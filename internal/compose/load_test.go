@@ -90,7 +90,7 @@ services:
         source: data
         target: /again
         consistency: cached
-        volume: {nocopy: true}
+        volume: {nocopy: true, labels: [a=b]}
       - /etc/ntp:/etc/ntp:ro,rslave
       - ./conf:/conf
       - data:/var/lib/ntp

@@ -397,7 +397,7 @@ func (r *reader) networked(s *Service, given map[string]yamldoc.Pair) {
 		s.NetworkMode = NetworkBridge
 	}
 	if s.NetworkMode != NetworkBridge {
-		for _, key := range []string{"extra_hosts", "dns", "dns_search", "dns_opt"} {
+		for _, key := range []string{"extra_hosts", "links", "dns", "dns_search", "dns_opt"} {
 			if p, ok := given[key]; ok {
 				r.wrongKey(p, `is for services with a network of their own ("networks: [default]"); with that of the machine its files count`)
 			}

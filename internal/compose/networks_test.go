@@ -51,6 +51,10 @@ func TestNetworkKeys(t *testing.T) {
 		{lines: "networks: [n]\nports: [80:80]", top: `networks: {n: {internal: true}}`, faults: []string{`6: services.a.ports: cannot be reached: all networks of the service are "internal"`}},
 		{lines: "networks: [default]\nuts: host", faults: []string{`6: services.a.uts: a service with a network of its own has a name of its own`}},
 
+		{lines: "networks: [default]\nlinks: [b]", faults: []string{`6: services.a.links[0]: there is no service "b" with scope "system" in this file`}},
+		{lines: "networks: [default]\nlinks: [a]", faults: []string{`6: services.a.links[0]: leads to the service itself`}},
+		{lines: "networks: [default]\nlinks: ['b:c d']", faults: []string{`6: services.a.links[0]: "b:c d" must be SERVICE or SERVICE:NAME`}},
+		{lines: `links: []`, faults: []string{`5: services.a.links: is for services with a network of their own ("networks: [default]"); with that of the machine its files count`}},
 		{lines: `extra_hosts: ["x=1.2.3.4"]`, faults: []string{`5: services.a.extra_hosts: is for services with a network of their own ("networks: [default]"); with that of the machine its files count`}},
 		{lines: "networks: [default]\nextra_hosts: [x]", faults: []string{`6: services.a.extra_hosts[0]: "x" must be NAME=ADDRESS`}},
 		{lines: "networks: [default]\nextra_hosts: [x=y]", faults: []string{`6: services.a.extra_hosts[0]: "y" is no address: write NAME=ADDRESS or NAME=host-gateway`}},
@@ -182,5 +186,29 @@ func TestPortsWithoutANetwork(t *testing.T) {
 		if len(faults) > 0 || services[0].NetworkMode != compose.NetworkBridge || services[0].Networks[0].Network.Name != "x_default" {
 			t.Errorf("networks: %s: %+v, faults %v", networks, services, text(faults))
 		}
+	}
+}
+
+// A link is a name for one service alone, and an order.
+func TestLinks(t *testing.T) {
+	const file = `services:
+  web: {image: x, networks: [front], links: [db, "db:store"], x-ros: {scope: system}}
+  db: {image: x, networks: [front, back], x-ros: {scope: system}}
+  log: {image: x, networks: [back], links: [%s], x-ros: {scope: system}}
+networks: {front: , back: }
+`
+	services, faults := compose.Parse("x.yml", []byte(strings.Replace(file, "%s", "", 1)), nil)
+	if len(faults) > 0 {
+		t.Fatalf("faults %v", text(faults))
+	}
+	if diff := cmp.Diff([]compose.Link{{Service: "db", Alias: "db"}, {Service: "db", Alias: "store"}}, services[0].Links); diff != "" {
+		t.Errorf("links (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]compose.Dependency{{Service: "db", Condition: compose.Started, Required: true, Line: 2}}, services[0].DependsOn); diff != "" {
+		t.Errorf("depends_on (-want +got):\n%s", diff)
+	}
+	_, faults = compose.Parse("x.yml", []byte(strings.Replace(file, "%s", "web", 1)), nil)
+	if diff := cmp.Diff([]string{`x.yml:4: services.log.links[0]: service "web" is in no network that this one is in`}, text(faults)); diff != "" {
+		t.Errorf("faults (-want +got):\n%s", diff)
 	}
 }

@@ -63,6 +63,7 @@ type Service struct {
 	Networks        []Attachment      `json:"networks,omitempty"`    // sorted by name
 	Ports           []Port            `json:"ports,omitempty"`       // that it has of the machine, in file order
 	ExtraHosts      []Host            `json:"extra_hosts,omitempty"` // sorted by name
+	Links           []Link            `json:"links,omitempty"`       // in file order
 	DNS             []string          `json:"dns,omitempty"`         // name servers; nil: those of the machine
 	DNSSearch       []string          `json:"dns_search,omitempty"`
 	DNSOpt          []string          `json:"dns_opt,omitempty"`

@@ -173,7 +173,7 @@ func (r *reader) longVolume(v yamldoc.Value) Mount {
 					}
 				},
 				"subpath": r.not("name a volume for each part"),
-				"labels":  r.not("a directory has no labels"),
+				"labels":  func(v yamldoc.Value) { r.entries(v, nil) }, // a directory has none
 			})
 		},
 		"tmpfs": func(v yamldoc.Value) {

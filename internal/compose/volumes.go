@@ -51,9 +51,7 @@ func (r *reader) namedVolume(p yamldoc.Pair) volume {
 			named.device = r.bound(v, options)
 		},
 		"external": func(v yamldoc.Value) { named.external = r.external(v, &named.name) },
-		"labels": func(v yamldoc.Value) {
-			r.wrong(v, "is not supported in scope %q: a directory has no labels", ScopeSystem)
-		},
+		"labels":   func(v yamldoc.Value) { r.entries(v, nil) }, // a directory has none
 	})
 	switch {
 	case named.external && given > 0:

@@ -114,13 +114,13 @@ func TestSameNameTwice(t *testing.T) {
 
 func TestPlanForPeople(t *testing.T) {
 	services, faults := load(t, "udev:\nnetwork: {depends_on: {udev: {condition: service_completed_successfully}}, healthcheck: {test: x}}\n"+
-		"ntp: depends_on: {network: {condition: service_healthy, required: false}, syslog: {condition: service_started, required: false}, udev: {condition: service_started}}\nbad: links: [x]", "")
+		"ntp: depends_on: {network: {condition: service_healthy, required: false}, syslog: {condition: service_started, required: false}, udev: {condition: service_started}}\nbad: external_links: [x]", "")
 	p := plan.Make(services, faults)
 	want := ` 1  udev
  2  network  waits for udev to be done
  3  ntp      waits for network to be healthy, udev to be started
 cannot be used:
-    x.yml:5: services.bad.links: is not supported in scope "system": services of one network find each other by name; further names are "aliases" under "networks"; for the order use "depends_on"
+    x.yml:5: services.bad.external_links: is not supported in scope "system": a service of the OS finds those of its own networks
 `
 	if diff := cmp.Diff(want, p.String()); diff != "" {
 		t.Errorf("String (-want +got):\n%s", diff)
