@@ -57,7 +57,7 @@ type Networks struct {
 type member struct {
 	Service  compose.Service `json:"service"`
 	Hostname string          `json:"hostname"`
-	Links    []link          `json:"links"` // eth0 is the first
+	Links    []link          `json:"links"` // as Service.Networks
 }
 
 // link is the place of a service in a network.

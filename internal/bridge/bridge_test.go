@@ -393,6 +393,31 @@ func TestInternalNetworks(t *testing.T) {
 	}
 }
 
+// What the file says of a link is what the service sees.
+func TestInterfaces(t *testing.T) {
+	web := service("web", "back", "front")
+	web.Networks[0].MAC, web.Networks[1].Interface = "02:00:00:00:00:0a", "lan0"
+	s := newStation(t, web, service("db", "back"))
+	s.attach("web", "db")
+	s.serve("web", "tcp4", ":80")
+	s.want("db", "tcp4", s.address("web", "back")+":80", "web "+s.address("db", "back"))
+	var got []string
+	s.check(s.in("web", func() error {
+		links, err := net.Interfaces()
+		for _, l := range links {
+			got = append(got, l.Name+" "+l.HardwareAddr.String())
+		}
+		return err
+	}))
+	four := netip.MustParseAddr(s.address("web", "front")).As4()
+	want := []string{"lo ", "eth0 02:00:00:00:00:0a", "lan0 " + append(net.HardwareAddr{0x02, 0x72}, four[:]...).String()}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("interfaces %q, want %q", got, want)
+	}
+}
+
 func TestNames(t *testing.T) {
 	web := service("web", "back", "front")
 	web.Hostname, web.Networks[0].Aliases = "www", []string{"shop", "store"}

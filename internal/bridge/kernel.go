@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -140,7 +139,7 @@ func address(a string, subnet netip.Prefix) *netlink.Addr {
 }
 
 // connect makes a pair of links: one end in the bridge, the other in the service,
-// as eth and the place of the network.
+// by the name that it has there.
 func connect(m member, i int, ns netns.NsHandle, inside *netlink.Handle) error {
 	l := m.Links[i]
 	parent, err := netlink.LinkByName(bridgeName(l.Network.Name))
@@ -149,8 +148,12 @@ func connect(m member, i int, ns netns.NsHandle, inside *netlink.Handle) error {
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MasterIndex, attrs.MTU = vethName(m.Service.Name, l.Network.Name), parent.Attrs().Index, parent.Attrs().MTU
+	hardware, err := m.hardware(i)
+	if err != nil {
+		return err
+	}
 	pair := &netlink.Veth{
-		LinkAttrs: attrs, PeerName: "eth" + strconv.Itoa(i), PeerNamespace: netlink.NsFd(ns), PeerHardwareAddr: hardwareAddress(l.Address),
+		LinkAttrs: attrs, PeerName: m.Service.Networks[i].LinkName(i), PeerNamespace: netlink.NsFd(ns), PeerHardwareAddr: hardware,
 	}
 	// A pair of that name is of a start that rosd did not survive: the kernel takes
 	// it away with its namespace, some time later.
@@ -184,6 +187,15 @@ func connect(m member, i int, ns netns.NsHandle, inside *netlink.Handle) error {
 		return nil
 	}
 	return inside.RouteReplace(&netlink.Route{LinkIndex: inner.Attrs().Index, Gw: net.ParseIP(l.Network.Gateway)})
+}
+
+// hardware is the address of a link inside of a service: what the file says, or
+// what goes with the address.
+func (m member) hardware(i int) (net.HardwareAddr, error) {
+	if given := m.Service.Networks[i].MAC; given != "" {
+		return net.ParseMAC(given)
+	}
+	return hardwareAddress(m.Links[i].Address), nil
 }
 
 // makeNamespace makes a network namespace that stays without a process in it, by

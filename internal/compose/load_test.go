@@ -65,7 +65,7 @@ services:
     tty: true
     labels: [a=b, "c="]
     networks:
-      back: {aliases: [time, clock.lan], ipv4_address: 10.9.0.5}
+      back: {aliases: [time, clock.lan], ipv4_address: 10.9.0.5, mac_address: "02:00:00:00:00:05", interface_name: lan0}
       default:
     ports:
       - "123:123/udp"
@@ -150,7 +150,7 @@ func TestParseEverything(t *testing.T) {
 		Annotations: map[string]string{"org.example.rank": "5"},
 		NetworkMode: "bridge",
 		Networks: []compose.Attachment{
-			{Network: compose.Network{Name: "behind", Internal: true, Subnet: "10.9.0.0/24", Gateway: "10.9.0.254"}, Aliases: []string{"time", "clock.lan"}, IPv4: "10.9.0.5"},
+			{Network: compose.Network{Name: "behind", Internal: true, Subnet: "10.9.0.0/24", Gateway: "10.9.0.254"}, Aliases: []string{"time", "clock.lan"}, IPv4: "10.9.0.5", MAC: "02:00:00:00:00:05", Interface: "lan0"},
 			{Network: compose.Network{Name: "example_default"}},
 		},
 		Ports: []compose.Port{

@@ -24,6 +24,9 @@ type Attachment struct {
 	Network Network  `json:"network"`
 	Aliases []string `json:"aliases,omitempty"` // names beside that of the service
 	IPv4    string   `json:"ipv4,omitempty"`    // "": any that is free
+
+	MAC       string `json:"mac,omitempty"`       // "": follows from the address
+	Interface string `json:"interface,omitempty"` // see LinkName
 }
 
 // Host is one line of extra_hosts.
@@ -43,10 +46,8 @@ const NetworkBridge = "bridge"
 var refusedOfNetwork = map[string]string{
 	"driver_opts":            "the networks of the OS have no drivers with options",
 	"gw_priority":            "the way out is that of the first network, by the alphabet, that has one",
-	"interface_name":         "they are eth0, eth1, … in the order of the alphabet",
 	"ipv6_address":           onlyIPv4,
 	"link_local_ips":         `use "ipv4_address"`,
-	"mac_address":            "it follows from the address",
 	"priority":               "networks are connected in the order of the alphabet",
 	"use_service_name_alias": "a service always has its name",
 }
@@ -247,8 +248,10 @@ func (r *reader) serviceNetworks(s *Service, v yamldoc.Value) {
 			var a Attachment
 			if p.Value.Tag() != "!!null" {
 				r.refusing(p.Value, map[string]func(yamldoc.Value){
-					"aliases":      func(v yamldoc.Value) { a.Aliases = r.aliases(v) },
-					"ipv4_address": func(v yamldoc.Value) { a.IPv4, _ = r.word(v) },
+					"aliases":        func(v yamldoc.Value) { a.Aliases = r.aliases(v) },
+					"ipv4_address":   func(v yamldoc.Value) { a.IPv4, _ = r.word(v) },
+					"mac_address":    func(v yamldoc.Value) { a.MAC = r.hardware(v) },
+					"interface_name": func(v yamldoc.Value) { a.Interface = r.interfaceName(v) },
 				}, refusedOfNetwork)
 			}
 			r.attach(s, p.Value, p.Key, a)
@@ -397,13 +400,14 @@ func (r *reader) networked(s *Service, given map[string]yamldoc.Pair) {
 		s.NetworkMode = NetworkBridge
 	}
 	if s.NetworkMode != NetworkBridge {
-		for _, key := range []string{"extra_hosts", "links", "dns", "dns_search", "dns_opt"} {
+		for _, key := range []string{"extra_hosts", "links", "mac_address", "dns", "dns_search", "dns_opt"} {
 			if p, ok := given[key]; ok {
 				r.wrongKey(p, `is for services with a network of their own ("networks: [default]"); with that of the machine its files count`)
 			}
 		}
 		return
 	}
+	r.interfaces(s, given["networks"], r.mac)
 	if p, ok := given["ports"]; ok && !slices.ContainsFunc(s.Networks, func(a Attachment) bool { return !a.Network.Internal }) {
 		r.wrongKey(p, `cannot be reached: all networks of the service are "internal"`)
 	}

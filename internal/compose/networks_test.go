@@ -45,6 +45,12 @@ func TestNetworkKeys(t *testing.T) {
 		{lines: `networks: {n: {alias: [x]}}`, top: `networks: {n: }`, faults: []string{`5: services.a.networks.n.alias: unknown key`}},
 		{lines: `networks: {n: {aliases: [a b]}}`, top: `networks: {n: }`, faults: []string{`5: services.a.networks.n.aliases[0]: "a b" cannot be the name of a container`}},
 		{lines: `networks: {n: {priority: 1}}`, top: `networks: {n: }`, faults: []string{`5: services.a.networks.n.priority: is not supported in scope "system": networks are connected in the order of the alphabet`}},
+		{lines: `networks: {n: {mac_address: "02:42:AC:11:65:43", interface_name: lan0}}`, top: `networks: {n: }`},
+		{lines: `networks: {n: {mac_address: "03:42:ac:11:65:43"}}`, top: `networks: {n: }`, faults: []string{`5: services.a.networks.n.mac_address: "03:42:ac:11:65:43" must be a hardware address like 02:42:ac:11:65:43, the first number even`}},
+		{lines: `networks: {n: {interface_name: a/b}}`, top: `networks: {n: }`, faults: []string{`5: services.a.networks.n.interface_name: "a/b" cannot be the name of an interface: it has at most 15 letters, digits and . _ -`}},
+		{lines: `networks: {n: {interface_name: lo}}`, top: `networks: {n: }`, faults: []string{`5: services.a.networks.n.interface_name: "lo" cannot be the name of an interface: it has at most 15 letters, digits and . _ -`}},
+		{lines: `networks: {m: {interface_name: eth1}, n: }`, top: `networks: {n: , m: }`, faults: []string{`5: services.a.networks: two interfaces have the name "eth1"`}},
+		{lines: `mac_address: 02:42:ac:11:65:43`, faults: []string{`5: services.a.mac_address: is for services with a network of their own ("networks: [default]"); with that of the machine its files count`}},
 		{lines: `networks: {n: {ipv4_address: 10.9.0.5}}`, top: `networks: {n: }`, faults: []string{`5: services.a.networks.n: ipv4_address: network "n" has no subnet of its own (ipam: {config: [{subnet: …}]})`}},
 		{lines: `networks: {n: {ipv4_address: 10.8.0.5}}`, top: `networks: {n: {ipam: {config: [{subnet: 10.9.0.0/24}]}}}`, faults: []string{`5: services.a.networks.n: ipv4_address: "10.8.0.5" is no address of 10.9.0.0/24`}},
 		{lines: `networks: {n: {ipv4_address: 10.9.0.1}}`, top: `networks: {n: {ipam: {config: [{subnet: 10.9.0.0/24}]}}}`, faults: []string{`5: services.a.networks.n: ipv4_address: "10.9.0.1" is the address of the machine`}},
@@ -210,5 +216,19 @@ networks: {front: , back: }
 	_, faults = compose.Parse("x.yml", []byte(strings.Replace(file, "%s", "web", 1)), nil)
 	if diff := cmp.Diff([]string{`x.yml:4: services.log.links[0]: service "web" is in no network that this one is in`}, text(faults)); diff != "" {
 		t.Errorf("faults (-want +got):\n%s", diff)
+	}
+}
+
+// mac_address of a service is that of its first network, unless that has one.
+func TestHardwareAddresses(t *testing.T) {
+	const file = "services: {a: {image: x, mac_address: '02:00:00:00:00:0A', networks: {n: , m: {%s}}, x-ros: {scope: system}}}\nnetworks: {n: , m: }\n"
+	for keys, want := range map[string]string{"": "02:00:00:00:00:0a ", "mac_address: '02:00:00:00:00:0b'": "02:00:00:00:00:0b "} {
+		services, faults := compose.Parse("x.yml", []byte(strings.Replace(file, "%s", keys, 1)), nil)
+		if len(faults) > 0 {
+			t.Fatalf("faults %v", text(faults))
+		}
+		if n := services[0].Networks; n[0].MAC+" "+n[1].MAC != want {
+			t.Errorf("%q: addresses %q and %q, want %q", keys, n[0].MAC, n[1].MAC, want)
+		}
 	}
 }

@@ -44,13 +44,14 @@ type reader struct {
 	labelled []envFile      // label_file
 	from     []entry        // volumes_from
 	linked   []entry        // links: service and alias
+	mac      string         // mac_address
 	policy   *Restart       // deploy.restart_policy
 }
 
 // about says which service is read next; "": none.
 func (r *reader) about(service string) {
 	r.service, r.resting, r.targets = service, false, map[string]int{}
-	r.envs, r.labelled, r.from, r.linked, r.policy = nil, nil, nil, nil, nil
+	r.envs, r.labelled, r.from, r.linked, r.mac, r.policy = nil, nil, nil, nil, "", nil
 }
 
 // add notes a fault that costs a service, or the whole file when it is "".

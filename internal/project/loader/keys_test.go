@@ -50,6 +50,7 @@ var remarks = map[string]string{
 	"services.NAME.expose":                "in scope system no effect: within a network every port can be reached",
 	"services.NAME.extra_hosts":           systemNetwork,
 	"services.NAME.links":                 "in scope system only with a network of its own: `networks`; services of the same file",
+	"services.NAME.mac_address":           systemNetwork,
 	"networks.NAME.enable_ipv6":           "in scope system `false`",
 	"volumes.NAME.labels":                 "in scope system no effect",
 	"services.NAME.volumes.volume.labels": "in scope system no effect",
