@@ -38,7 +38,7 @@ var supported = map[string]setter{
 	"dns":           (*reader).nameServers,
 	"dns_search":    func(r *reader, s *Service, v yamldoc.Value) { s.DNSSearch = r.lookups(v, r.dnsList(v)) },
 	"dns_opt":       func(r *reader, s *Service, v yamldoc.Value) { s.DNSOpt = r.lookups(v, r.texts(v, true)) },
-	"network_mode":  func(r *reader, s *Service, v yamldoc.Value) { s.NetworkMode, _ = r.oneOf(v, "host", "none") },
+	"network_mode":  (*reader).networkMode,
 	"pid":           func(r *reader, s *Service, v yamldoc.Value) { s.PidMode, _ = r.oneOf(v, "host") },
 	"ipc":           func(r *reader, s *Service, v yamldoc.Value) { s.IpcMode, _ = r.oneOf(v, "host") },
 	"uts":           func(r *reader, s *Service, v yamldoc.Value) { s.UtsMode, _ = r.oneOf(v, "host") },
@@ -139,10 +139,11 @@ var forUserScope = []string{"models", "jobs"}
 type found struct {
 	Service
 	pairs   []yamldoc.Pair
-	resting bool    // none of its profiles is switched on
-	lost    bool    // nobody knows what it takes from others
-	from    []entry // volumes_from
-	links   []entry // service and alias
+	resting bool          // none of its profiles is switched on
+	lost    bool          // nobody knows what it takes from others
+	from    []entry       // volumes_from
+	links   []entry       // service and alias
+	shares  yamldoc.Value // network_mode, when it names a service
 }
 
 // serviceName is what containerd takes for an identifier.

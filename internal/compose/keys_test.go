@@ -59,7 +59,7 @@ func TestKeys(t *testing.T) {
 		{lines: `environment: {A: 1, B: -2, C: 1.5, D: true, E: "", F: yes}`},
 		{lines: `environment: A`, faults: []string{`5: services.a.environment: must be a mapping (NAME: value) or a list (- NAME=value)`}},
 
-		{lines: `network_mode: bridge`, faults: []string{`5: services.a.network_mode: "bridge" is not supported: it must be "host" or "none"`}},
+		{lines: `network_mode: bridge`, faults: []string{`5: services.a.network_mode: "bridge" is not supported: it must be "host", "none" or "service:NAME"`}},
 		{lines: `pid: "service:b"`, faults: []string{`5: services.a.pid: "service:b" is not supported: it must be "host"`}},
 		{lines: `cgroup: private`},
 		{lines: `privileged: true`, faults: []string{`5: services.a.privileged: needs a reason: x-ros: {privileged-reason: …} says why less is not enough`}},

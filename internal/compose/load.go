@@ -216,7 +216,7 @@ func ParseIn(path string, data []byte, in Setting) ([]Service, []Fault) {
 		case s.Scope == ScopeSystem:
 			r.resting = r.rests(s.pairs)
 			r.system(&s.Service, s.pairs)
-			s.resting, s.from, s.links = r.resting, r.from, r.linked
+			s.resting, s.from, s.links, s.shares = r.resting, r.from, r.linked, r.shares
 		default:
 			r.user(&s.Service, s.pairs)
 		}
@@ -225,6 +225,7 @@ func ParseIn(path string, data []byte, in Setting) ([]Service, []Fault) {
 	r.unused()
 	r.borrow(services)
 	r.link(services)
+	r.share(services)
 	r.missed(services)
 	if doc.Exhausted() {
 		r.fileFault("has aliases that expand to more than a service file can hold")

@@ -399,6 +399,12 @@ func (r *reader) networked(s *Service, given map[string]yamldoc.Pair) {
 	if len(s.Networks) > 0 {
 		s.NetworkMode = NetworkBridge
 	}
+	if p, ok := given["uts"]; ok && s.UtsMode == "host" && s.NetworkOf() != "" {
+		r.wrongKey(p, `a service with a network of its own has a name of its own`)
+	}
+	if p, ok := given["hostname"]; ok && s.NetworkOf() != "" && s.NetworkMode != NetworkBridge {
+		r.wrongKey(p, `in the network of another service it has the name of that`)
+	}
 	if s.NetworkMode != NetworkBridge {
 		for _, key := range []string{"extra_hosts", "links", "mac_address", "dns", "dns_search", "dns_opt"} {
 			if p, ok := given[key]; ok {
@@ -410,9 +416,6 @@ func (r *reader) networked(s *Service, given map[string]yamldoc.Pair) {
 	r.interfaces(s, given["networks"], r.mac)
 	if p, ok := given["ports"]; ok && !slices.ContainsFunc(s.Networks, func(a Attachment) bool { return !a.Network.Internal }) {
 		r.wrongKey(p, `cannot be reached: all networks of the service are "internal"`)
-	}
-	if p, ok := given["uts"]; ok && s.UtsMode == "host" {
-		r.wrongKey(p, `a service with a network of its own has a name of its own`)
 	}
 }
 

@@ -61,6 +61,9 @@ func TestNetworkKeys(t *testing.T) {
 		{lines: "networks: [default]\nlinks: [a]", faults: []string{`6: services.a.links[0]: leads to the service itself`}},
 		{lines: "networks: [default]\nlinks: ['b:c d']", faults: []string{`6: services.a.links[0]: "b:c d" must be SERVICE or SERVICE:NAME`}},
 		{lines: `links: []`, faults: []string{`5: services.a.links: is for services with a network of their own ("networks: [default]"); with that of the machine its files count`}},
+		{lines: `network_mode: bridge`, faults: []string{`5: services.a.network_mode: "bridge" is not supported: it must be "host", "none" or "service:NAME"`}},
+		{lines: `network_mode: service:b`, faults: []string{`5: services.a.network_mode: there is no service "b" with scope "system" in this file`}},
+		{lines: `network_mode: service:a`, faults: []string{`5: services.a.network_mode: service "a" has no network of its own ("networks: [default]")`}},
 		{lines: `extra_hosts: ["x=1.2.3.4"]`, faults: []string{`5: services.a.extra_hosts: is for services with a network of their own ("networks: [default]"); with that of the machine its files count`}},
 		{lines: "networks: [default]\nextra_hosts: [x]", faults: []string{`6: services.a.extra_hosts[0]: "x" must be NAME=ADDRESS`}},
 		{lines: "networks: [default]\nextra_hosts: [x=y]", faults: []string{`6: services.a.extra_hosts[0]: "y" is no address: write NAME=ADDRESS or NAME=host-gateway`}},
@@ -230,5 +233,39 @@ func TestHardwareAddresses(t *testing.T) {
 		if n := services[0].Networks; n[0].MAC+" "+n[1].MAC != want {
 			t.Errorf("%q: addresses %q and %q, want %q", keys, n[0].MAC, n[1].MAC, want)
 		}
+	}
+}
+
+// Who is in the network of another has its name, and goes with it.
+func TestNetworkOfAnotherService(t *testing.T) {
+	const file = `services:
+  web: {image: x, networks: [default], hostname: www, x-ros: {scope: system}}
+  spy: {image: x, network_mode: "service:web", depends_on: {web: {condition: service_started, required: false}}, %s x-ros: {scope: system}}
+  far: {image: x, x-ros: {scope: system}}
+`
+	services, faults := compose.Parse("x.yml", []byte(strings.Replace(file, "%s", "", 1)), nil)
+	if len(faults) > 0 {
+		t.Fatalf("faults %v", text(faults))
+	}
+	spy := services[1]
+	if spy.NetworkOf() != "web" || spy.Hostname != "www" || services[0].NetworkOf() != "web" || services[2].NetworkOf() != "" {
+		t.Errorf("networks of %q, %q and %q, hostname %q", spy.NetworkOf(), services[0].NetworkOf(), services[2].NetworkOf(), spy.Hostname)
+	}
+	if diff := cmp.Diff([]compose.Dependency{{Service: "web", Condition: compose.Started, Required: true, Network: true, Line: 3}}, spy.DependsOn); diff != "" {
+		t.Errorf("depends_on (-want +got):\n%s", diff)
+	}
+	for keys, want := range map[string]string{
+		"hostname: h,":  `services.spy.hostname: in the network of another service it has the name of that`,
+		"uts: host,":    `services.spy.uts: a service with a network of its own has a name of its own`,
+		"dns: 9.9.9.9,": `services.spy.dns: is for services with a network of their own ("networks: [default]"); with that of the machine its files count`,
+	} {
+		_, faults := compose.Parse("x.yml", []byte(strings.Replace(file, "%s", keys, 1)), nil)
+		if diff := cmp.Diff([]string{"x.yml:3: " + want}, text(faults)); diff != "" {
+			t.Errorf("faults (-want +got):\n%s", diff)
+		}
+	}
+	_, faults = compose.Parse("x.yml", []byte(strings.ReplaceAll(strings.Replace(file, "%s", "", 1), "service:web", "service:far")), nil)
+	if diff := cmp.Diff([]string{`x.yml:3: services.spy.network_mode: service "far" has no network of its own ("networks: [default]")`}, text(faults)); diff != "" {
+		t.Errorf("faults (-want +got):\n%s", diff)
 	}
 }

@@ -45,6 +45,7 @@ type reader struct {
 	from     []entry        // volumes_from
 	linked   []entry        // links: service and alias
 	mac      string         // mac_address
+	shares   yamldoc.Value  // network_mode, when it names a service
 	policy   *Restart       // deploy.restart_policy
 }
 

@@ -59,7 +59,7 @@ type Service struct {
 	Annotations map[string]string `json:"annotations,omitempty"` // of the OCI spec
 
 	// What it may touch.
-	NetworkMode     string            `json:"network_mode"`          // "host", "none" or, with Networks, "bridge"
+	NetworkMode     string            `json:"network_mode"`          // "host", "none", "service:NAME" or, with Networks, "bridge"
 	Networks        []Attachment      `json:"networks,omitempty"`    // sorted by name
 	Ports           []Port            `json:"ports,omitempty"`       // that it has of the machine, in file order
 	ExtraHosts      []Host            `json:"extra_hosts,omitempty"` // sorted by name
@@ -172,9 +172,10 @@ const (
 type Dependency struct {
 	Service   string    `json:"service"`
 	Condition Condition `json:"condition"`
-	Required  bool      `json:"required"` // false: go on when it is missing or has failed
-	Restart   bool      `json:"restart"`  // restart us when it is restarted by the operator
-	Line      int       `json:"line"`     // of the entry in the service file
+	Required  bool      `json:"required"`          // false: go on when it is missing or has failed
+	Restart   bool      `json:"restart"`           // restart us when it is restarted by the operator
+	Network   bool      `json:"network,omitempty"` // we are in its network: restart us whenever it has started anew
+	Line      int       `json:"line"`              // of the entry in the service file
 }
 
 // Healthcheck is the Compose healthcheck with its defaults filled in.

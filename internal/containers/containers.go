@@ -237,7 +237,7 @@ func (r *Runtime) Spec(svc compose.Service) ([]byte, error) {
 func (r *Runtime) machine(svc compose.Service, src source) Machine {
 	var network bridge.Files
 	if r.opts.Networks != nil {
-		network = r.opts.Networks.Files(svc.Name)
+		network = r.opts.Networks.Files(svc.NetworkOf())
 	}
 	visible := ""
 	if exists(r.opts.Cmdline) {

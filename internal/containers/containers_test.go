@@ -262,7 +262,7 @@ func TestStartFails(t *testing.T) {
 	}{
 		{name: "runtime", fail: "create", want: "executable file `x` not found in $PATH", calls: "record create kill delete delete unrecord"},
 		{name: "image", change: func(s *compose.Service) { s.Image = "ros/foo" }, want: `image "ros/foo" is not in this OS image (it has ros/box)`, permanent: true},
-		{name: "spec", change: func(s *compose.Service) { s.NetworkMode = "bridge" }, want: `network_mode: "bridge" is not supported, only "host" and "none"`, permanent: true},
+		{name: "spec", change: func(s *compose.Service) { s.NetworkMode = "bridge" }, want: `network_mode: "bridge" is not supported, only "host", "none" and "service:NAME"`, permanent: true},
 		{name: "bind", change: func(s *compose.Service) {
 			s.Mounts = []compose.Mount{{Type: "bind", Source: "/none/a", Target: "/a"}, {Type: "bind", Source: "/none/b", Target: "/b"}}
 		}, want: "/none/a, to be mounted on /a, does not exist\n/none/b, to be mounted on /b, does not exist"},

@@ -112,7 +112,7 @@ func defaultMounts(svc compose.Service, m Machine) []specs.Mount {
 // networkFiles are by what a service finds names, in a network of its own. As
 // with Docker it may change them, unless it may change nothing.
 func networkFiles(svc compose.Service, m Machine) []specs.Mount {
-	if svc.NetworkMode != compose.NetworkBridge {
+	if svc.NetworkOf() == "" {
 		return nil
 	}
 	access := "rw"

@@ -2,6 +2,8 @@ package containers_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/rosteros/ros/internal/bridge"
 	"github.com/rosteros/ros/internal/compose"
 	"github.com/rosteros/ros/internal/containers"
+	"github.com/rosteros/ros/internal/supervise"
 )
 
 var networkFiles = bridge.Files{Netns: "/run/netns/web", Hosts: "/run/web/hosts", ResolvConf: "/run/web/resolv.conf", Hostname: "/run/web/hostname"}
@@ -51,6 +54,7 @@ type fakeNetworks struct {
 	*fakeContainerd
 	err  error
 	kept []string
+	dir  string // of the namespaces
 }
 
 func (n *fakeNetworks) note(call string) {
@@ -64,7 +68,13 @@ func (n *fakeNetworks) Attach(svc compose.Service) error {
 	return n.err
 }
 func (n *fakeNetworks) Detach(service string) error { n.note("detach(" + service + ")"); return nil }
-func (n *fakeNetworks) Files(string) bridge.Files   { return networkFiles }
+func (n *fakeNetworks) Files(service string) bridge.Files {
+	files := networkFiles
+	if n.dir != "" {
+		files.Netns = filepath.Join(n.dir, service)
+	}
+	return files
+}
 func (n *fakeNetworks) Keep(running func(string) bool) {
 	for _, name := range []string{"web", "other"} {
 		if running(name) {
@@ -112,5 +122,47 @@ func TestNetworkOfAContainer(t *testing.T) {
 	}
 	if _, err := r.Running(t.Context()); err != nil || len(networks.kept) > 0 {
 		t.Errorf("with nothing running the networks of %v are kept (%v)", networks.kept, err)
+	}
+}
+
+// The network of another service has to be there, and is not made.
+func TestNetworkOfAnotherService(t *testing.T) {
+	f := newFake(t)
+	_, o := newRuntime(t, f)
+	networks := &fakeNetworks{fakeContainerd: f, dir: t.TempDir()}
+	o.Networks = networks
+	r, err := containers.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	f.serve()
+	svc := box("spy")
+	svc.NetworkMode, svc.Hostname = "service:web", "web"
+	f.fail["kill"], f.fail["delete"] = []error{errNotFound}, []error{errNotFound, errNotFound}
+	if _, err := r.Start(t.Context(), svc); !supervise.IsNotYet(err) {
+		t.Errorf("without web Start = %v", err)
+	}
+	f.took()
+	if err := os.WriteFile(filepath.Join(networks.dir, "web"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Start(t.Context(), svc); err != nil {
+		t.Fatal(err)
+	}
+	if calls := f.took(); calls != "record create start" {
+		t.Errorf("calls of Start = %s", calls)
+	}
+	m := noMachine
+	m.Network = networkFiles
+	got, err := containers.Spec(svc, boxImage, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(got.Linux.Namespaces, specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: networkFiles.Netns}) || got.Hostname != "web" {
+		t.Errorf("namespaces = %v, hostname %q", got.Linux.Namespaces, got.Hostname)
+	}
+	if !slices.ContainsFunc(got.Mounts, func(m specs.Mount) bool { return m.Source == networkFiles.Hosts }) {
+		t.Error("it does not have the names of the network")
 	}
 }

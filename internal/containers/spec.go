@@ -30,7 +30,7 @@ type Machine struct {
 	FilesDir     string // configs and secrets are files in it
 	CgroupParent string // cgroup above those of the services; "": none is set
 
-	Network bridge.Files // of a service with the network mode "bridge"
+	Network bridge.Files // of the service whose network it is in
 }
 
 // specVersion is the oldest that has all we use: crun before 1.9 takes no
@@ -183,10 +183,10 @@ func namespaces(svc compose.Service, netns string) (list []specs.LinuxNamespace,
 	case svc.NetworkMode == "none":
 		own(specs.NetworkNamespace)
 	case svc.NetworkMode == "host":
-	case svc.NetworkMode == compose.NetworkBridge && netns != "":
+	case svc.NetworkOf() != "" && netns != "":
 		list = append(list, specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: netns})
 	default:
-		return nil, "", fmt.Errorf("network_mode: %q is not supported, only \"host\" and \"none\"", svc.NetworkMode)
+		return nil, "", fmt.Errorf("network_mode: %q is not supported, only \"host\", \"none\" and \"service:NAME\"", svc.NetworkMode)
 	}
 	// A hostname in the file wants a namespace to be set in; it must never
 	// rename the machine.

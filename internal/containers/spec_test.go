@@ -393,7 +393,7 @@ func TestSpecRefuses(t *testing.T) {
 	}{
 		{func(s *compose.Service) { s.Init = true }, "init: true is not supported for a system service"},
 		{func(s *compose.Service) { s.CapAdd = []string{"SYS_TIM"} }, `"SYS_TIM" is not a capability`},
-		{func(s *compose.Service) { s.NetworkMode = "bridge" }, `network_mode: "bridge" is not supported, only "host" and "none"`},
+		{func(s *compose.Service) { s.NetworkMode = "bridge" }, `network_mode: "bridge" is not supported, only "host", "none" and "service:NAME"`},
 		{func(s *compose.Service) { s.PidMode = "service:a" }, `pid: "service:a" is not supported, only "host"`},
 		{func(s *compose.Service) { s.UtsMode, s.Hostname = "host", "h" }, `hostname: "h" cannot be set with uts: host`},
 		{func(s *compose.Service) { s.Ulimits = []compose.Ulimit{{Name: "files"}} }, `ulimits: "files" is not one of as, core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, nproc, rss, rtprio, rttime, sigpending, stack`},

@@ -88,10 +88,8 @@ func (r *Runtime) startAs(ctx context.Context, svc compose.Service, as made) (_ 
 	if err != nil {
 		return nil, err
 	}
-	if svc.NetworkMode == compose.NetworkBridge {
-		if err := r.opts.Networks.Attach(svc); err != nil {
-			return nil, err
-		}
+	if err := r.prepareNetwork(svc); err != nil {
+		return nil, err
 	}
 	if err := r.createRecord(ctx, svc, src, as, spec, options, hash); err != nil {
 		return nil, err
@@ -131,6 +129,20 @@ func (r *Runtime) startAs(ctx context.Context, svc compose.Service, as made) (_ 
 	}
 	r.wg.Go(t.watch)
 	return t, nil
+}
+
+// prepareNetwork makes the network of a service, or looks whether the one is there
+// that it shares.
+func (r *Runtime) prepareNetwork(svc compose.Service) error {
+	switch of := svc.NetworkOf(); {
+	case of == "":
+		return nil
+	case of == svc.Name:
+		return r.opts.Networks.Attach(svc)
+	case !exists(r.opts.Networks.Files(of).Netns):
+		return supervise.NotYet(fmt.Errorf("the network of %s", of))
+	}
+	return nil
 }
 
 // createRecord writes the container record. A record of an earlier boot or

@@ -219,8 +219,7 @@ func (m *machine) launched(task Task, err error) {
 	case Starting:
 		switch {
 		case err == nil:
-			m.now.Adopted, m.now.Changed = false, false
-			m.hold(task, false)
+			m.fresh(task)
 		case IsDown(err):
 			// Not the service's doing: no restart is counted.
 			m.awaitRuntime()

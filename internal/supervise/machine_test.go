@@ -342,6 +342,33 @@ func TestLife(t *testing.T) {
 				5.2s network healthy`,
 		},
 		{
+			name:  "who is in the network of a service starts anew whenever that does",
+			defs:  defs{service("web"), service("spy", after("web", compose.Started), inItsNetwork), service("other", after("web", compose.Started))},
+			steps: []step{{5 * time.Second, does(supervise.Kill, "web")}, {9 * time.Second, does(supervise.Restart, "web")}},
+			want: `
+				0s other starting
+				0s other running
+				0s spy starting
+				0s spy running
+				0s web starting
+				0s web running
+				5.05s web backoff: killed by SIGKILL: last words of web
+				5.15s spy stopping
+				5.15s spy waiting
+				5.15s spy starting
+				5.15s spy running
+				5.15s web starting
+				5.15s web running
+				9s spy stopping
+				9s spy waiting
+				9s spy starting
+				9s spy running
+				9s web stopping
+				9s web waiting
+				9s web starting
+				9s web running`,
+		},
+		{
 			name: "a killed service follows its policy",
 			defs: defs{service("ntp"), service("job", once)},
 			steps: []step{

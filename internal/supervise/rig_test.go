@@ -45,6 +45,8 @@ func ifPossible(s *compose.Service) { s.DependsOn[len(s.DependsOn)-1].Required =
 
 func restartWith(s *compose.Service) { s.DependsOn[len(s.DependsOn)-1].Restart = true }
 
+func inItsNetwork(s *compose.Service) { s.DependsOn[len(s.DependsOn)-1].Network = true }
+
 func command(words ...string) func(*compose.Service) {
 	return func(s *compose.Service) { s.Command = words }
 }

@@ -79,7 +79,7 @@ func (s *Supervisor) Do(ctx context.Context, name string, verb Verb, o Options) 
 		case Restart:
 			err := m.restart(o)
 			if err == nil {
-				s.restartDependants(name, o)
+				s.restartDependants(name, o, asked)
 			}
 			reply(err)
 		case Up:
@@ -128,14 +128,21 @@ func (s *Supervisor) settle(ctx context.Context, name string) (Service, error) {
 	}
 }
 
-// restartDependants passes a restart on to the running services that asked for
-// it with depends_on.restart.
-func (s *Supervisor) restartDependants(name string, o Options) {
+// asked says whether a dependant wants to be restarted when an operator restarts
+// what it depends on.
+func asked(d compose.Dependency) bool { return d.Restart && !d.Network }
+
+// inItsNetwork says whether a dependant has lost its network when what it depends
+// on has started anew.
+func inItsNetwork(d compose.Dependency) bool { return d.Network }
+
+// restartDependants passes a restart on to the running services that it concerns.
+func (s *Supervisor) restartDependants(name string, o Options, concerns func(compose.Dependency) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, dependant := range s.dependants[name] {
 		m := s.machines[dependant.Service]
-		if !dependant.Restart || m == nil || !s.views[dependant.Service].Up() {
+		if !concerns(dependant) || m == nil || !s.views[dependant.Service].Up() {
 			continue
 		}
 		m.inbox.post(func() {
@@ -143,7 +150,7 @@ func (s *Supervisor) restartDependants(name string, o Options) {
 				s.log.Warn("cannot restart dependant", "service", m.name, "error", err)
 				return
 			}
-			s.restartDependants(m.name, o)
+			s.restartDependants(m.name, o, asked)
 		})
 	}
 }

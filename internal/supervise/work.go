@@ -95,6 +95,15 @@ func (m *machine) clearTimer() {
 	}
 }
 
+// fresh takes charge of a task that has just been started. Those that are in its
+// network hear of it before anybody starts because of it: what they have is the
+// network of the last run.
+func (m *machine) fresh(task Task) {
+	m.now.Adopted, m.now.Changed = false, false
+	m.sup.restartDependants(m.name, Options{}, inItsNetwork)
+	m.hold(task, false)
+}
+
 // waitFor shows what the service waits for.
 func (m *machine) waitFor(what ...string) {
 	if strings.Join(what, "\n") == strings.Join(m.now.WaitingFor, "\n") {

@@ -51,6 +51,7 @@ var remarks = map[string]string{
 	"services.NAME.extra_hosts":           systemNetwork,
 	"services.NAME.links":                 "in scope system only with a network of its own: `networks`; services of the same file",
 	"services.NAME.mac_address":           systemNetwork,
+	"services.NAME.network_mode":          "in scope system `host`, `none` and `service:NAME`",
 	"networks.NAME.enable_ipv6":           "in scope system `false`",
 	"volumes.NAME.labels":                 "in scope system no effect",
 	"services.NAME.volumes.volume.labels": "in scope system no effect",
