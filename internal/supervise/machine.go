@@ -125,6 +125,8 @@ func (m *machine) resume(last record, task Task) {
 		m.transition(Starting, "")
 		m.hold(task, last.State == Healthy)
 		m.look() // perhaps the machine is being shut down
+	case m.gone: // its file went while nobody knew what runs
+		m.transition(Stopped, "")
 	case !m.startable:
 		m.fail(ofFile, m.fault)
 	case last.settled():
@@ -542,19 +544,6 @@ func (m *machine) up(o Options) error {
 		}
 	}
 	return m.start()
-}
-
-func (m *machine) kill(o Options, reply func(error)) {
-	task := m.task
-	if task == nil {
-		reply(errors.New("it is not running"))
-		return
-	}
-	name := o.Signal
-	if name == "" {
-		name = "SIGKILL"
-	}
-	m.sup.wg.Go(func() { reply(task.Signal(m.sup.ctx, name, false)) })
 }
 
 func (m *machine) remove(reply func(error)) {

@@ -28,7 +28,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -44,6 +43,10 @@ const DefaultConcurrency = 4
 // lastPatience is how long a service with StartLast waits for the others when
 // the machine boots.
 const lastPatience = time.Minute
+
+// unknownGrace is how long a service may take to stop whose file does not say it
+// any more. It is what a file says that says nothing.
+const unknownGrace = 10 * time.Second
 
 // logSettle is how long the last line of an ended task may take from its pipe
 // into its log file.
@@ -173,19 +176,11 @@ func (s *Supervisor) running() (map[string]Task, error) {
 	}
 }
 
-// adopt tells every machine what was and is, and lets them all start.
+// adopt tells every machine what was and is, and lets them all start. Nobody tells
+// them anything else meanwhile: one that hears of another's state, or of its file,
+// before it hears that it runs would start what runs already.
 func (s *Supervisor) adopt(tasks map[string]Task) {
-	s.mu.Lock()
-	s.adopted = true
-	s.lastUntil = time.Now().Add(lastPatience)
-	for name := range tasks {
-		if s.machines[name] == nil {
-			m := s.add(Definition{Service: compose.Service{Name: name}}, Waiting)
-			m.gone, m.startable = true, false
-		}
-	}
-	machines := slices.Collect(maps.Values(s.machines))
-	s.mu.Unlock()
+	defer close(s.ready)
 	patience := time.AfterFunc(lastPatience, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -193,13 +188,22 @@ func (s *Supervisor) adopt(tasks map[string]Task) {
 	})
 	context.AfterFunc(s.ctx, func() { patience.Stop() })
 
-	defer close(s.ready)
-	if len(machines) == 0 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.adopted = true
+	s.lastUntil = time.Now().Add(lastPatience)
+	for name := range tasks {
+		if s.machines[name] == nil {
+			m := s.add(Definition{Service: compose.Service{Name: name, StopGracePeriod: unknownGrace}}, Waiting)
+			m.gone, m.startable = true, false
+		}
+	}
+	if len(s.machines) == 0 {
 		s.gate.open(s.cfg.Concurrency)
 	}
 	var untold atomic.Int64
-	untold.Store(int64(len(machines)))
-	for _, m := range machines {
+	untold.Store(int64(len(s.machines)))
+	for _, m := range s.machines {
 		last, err := readRecord(s.cfg.Dir, m.name)
 		if err != nil {
 			s.log.Warn("cannot read what was written down about a service", "service", m.name, "error", err)
@@ -260,7 +264,7 @@ func (s *Supervisor) add(d Definition, initial State) *machine {
 		m.def.StopSignal = "SIGTERM"
 	}
 	if d.Fault != "" && m.def.StopGracePeriod == 0 {
-		m.def.StopGracePeriod = 10 * time.Second
+		m.def.StopGracePeriod = unknownGrace
 	}
 	m.describe(def)
 	m.now.State, m.now.Since = initial, time.Now()
@@ -280,13 +284,18 @@ func (m *machine) view() view {
 	return view{Service: m.now, checked: m.def.Healthcheck != nil, last: m.def.StartLast, task: m.task}
 }
 
-// forget removes a machine of which nothing is left.
-func (s *Supervisor) forget(m *machine) {
+// forget removes a machine of which nothing is left, unless it has to hear
+// something first: perhaps that a file describes it again.
+func (s *Supervisor) forget(m *machine) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !m.inbox.close() {
+		return false
+	}
 	delete(s.machines, m.name)
 	delete(s.views, m.name)
 	s.tell(m.name)
+	return true
 }
 
 // publish makes the machine's state known, and lets those look that may have

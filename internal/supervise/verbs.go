@@ -70,7 +70,7 @@ func (s *Supervisor) Do(ctx context.Context, name string, verb Verb, o Options) 
 	}
 	answer := make(chan error, 1)
 	reply := func(err error) { answer <- err }
-	m.inbox.post(func() {
+	heard := m.inbox.post(func() {
 		switch verb {
 		case Start:
 			reply(m.start())
@@ -92,6 +92,9 @@ func (s *Supervisor) Do(ctx context.Context, name string, verb Verb, o Options) 
 			reply(fmt.Errorf("there is no verb %q", verb))
 		}
 	})
+	if !heard {
+		return Service{}, s.gone(name)
+	}
 	select {
 	case err = <-answer:
 	case <-ctx.Done():
@@ -177,7 +180,9 @@ func (s *Supervisor) Definition(ctx context.Context, name string) (compose.Servi
 		fault string
 	}
 	answers := make(chan answer, 1)
-	m.inbox.post(func() { answers <- answer{m.def, m.fault} })
+	if !m.inbox.post(func() { answers <- answer{m.def, m.fault} }) {
+		return compose.Service{}, s.gone(name)
+	}
 	select {
 	case a := <-answers:
 		if a.fault != "" {
@@ -207,6 +212,13 @@ func (s *Supervisor) machine(name string) (*machine, error) {
 		return m, nil
 	}
 	return nil, s.unknown(name)
+}
+
+// gone is said of a service that has been forgotten just now.
+func (s *Supervisor) gone(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unknown(name)
 }
 
 // unknown names what there is instead. The caller holds mu.

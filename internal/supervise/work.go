@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -22,19 +23,33 @@ import (
 type inbox struct {
 	mu     sync.Mutex
 	events []func()
+	closed bool
 	ready  chan struct{} // holds a token when events may be non-empty
 }
 
 func newInbox() *inbox { return &inbox{ready: make(chan struct{}, 1)} }
 
-func (b *inbox) post(event func()) {
+// post is false when nobody reads it any more.
+func (b *inbox) post(event func()) bool {
 	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return false
+	}
 	b.events = append(b.events, event)
-	b.mu.Unlock()
 	select {
 	case b.ready <- struct{}{}:
 	default:
 	}
+	return true
+}
+
+// close lets nothing in any more. It is false when something is to be read first.
+func (b *inbox) close() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = len(b.events) == 0
+	return b.closed
 }
 
 func (b *inbox) take() []func() {
@@ -56,10 +71,9 @@ func (m *machine) run(ctx context.Context) {
 		}
 		for _, event := range m.inbox.take() {
 			event()
-			if m.gone && !m.now.Up() {
-				m.sup.forget(m)
-				return
-			}
+		}
+		if m.gone && !m.now.Up() && m.sup.forget(m) {
+			return
 		}
 	}
 }
@@ -134,6 +148,20 @@ func (m *machine) signal(task Task, name string, all bool) {
 			}
 		}
 	})
+}
+
+// kill sends a signal for an operator.
+func (m *machine) kill(o Options, reply func(error)) {
+	task := m.task
+	if task == nil {
+		reply(errors.New("it is not running"))
+		return
+	}
+	name := o.Signal
+	if name == "" {
+		name = "SIGKILL"
+	}
+	m.sup.wg.Go(func() { reply(task.Signal(m.sup.ctx, name, false)) })
 }
 
 // awaitRuntime tries again when what runs the service may answer again. An
