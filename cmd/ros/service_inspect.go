@@ -20,7 +20,7 @@ import (
 // inspected is all that is known about a service.
 type inspected struct {
 	Service    control.Service `json:"service"`
-	Definition compose.Service `json:"definition"` // what it starts with next
+	Definition compose.Service `json:"definition"` // the last one without a fault
 	Spec       json.RawMessage `json:"spec"`       // what its container is made from
 }
 
@@ -52,14 +52,18 @@ is made from.`,
 }
 
 func (a *app) inspect(ctx context.Context, name string) (one inspected, err error) {
+	if one, err = a.described(ctx, name); err == nil {
+		one.Spec, err = a.daemon().spec(ctx, name)
+	}
+	return one, err
+}
+
+// described is inspect without what a container would be made from now.
+func (a *app) described(ctx context.Context, name string) (one inspected, err error) {
 	path := "/v1/services/" + url.PathEscape(name)
-	if err := a.daemon().ask(ctx, "GET", path, nil, &one.Service); err != nil {
-		return one, err
+	if err = a.daemon().ask(ctx, "GET", path, nil, &one.Service); err == nil {
+		err = a.daemon().ask(ctx, "GET", path+"/definition", nil, &one.Definition)
 	}
-	if err := a.daemon().ask(ctx, "GET", path+"/definition", nil, &one.Definition); err != nil {
-		return one, err
-	}
-	one.Spec, err = a.daemon().spec(ctx, name)
 	return one, err
 }
 
@@ -82,7 +86,7 @@ for others.`,
 			if len(words) < 2 {
 				return usage("ros service exec NAME COMMAND…", "cannot run a command: give the name of a service, then the command")
 			}
-			one, err := a.inspect(ctx, words[0])
+			one, err := a.described(ctx, words[0])
 			if err != nil {
 				return a.explainNamed(ctx, "run a command in", words[0], err)
 			}

@@ -109,3 +109,22 @@ func TestServiceWithoutAFileMayStop(t *testing.T) {
 		}
 	})
 }
+
+// Who looks at a service whose file has a fault by now, at its log or into it, has to
+// know as what it runs.
+func TestDefinitionBeforeTheFault(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, dir, newRoom(nil), service("ntp", command("chronyd")))
+		defer r.end()
+		const fault = "ntp.yml:1: bad"
+		r.sup.Reload([]supervise.Definition{{Service: service("ntp").Service, Fault: fault}})
+		synctest.Wait()
+		if def, err := r.sup.Definition(t.Context(), "ntp"); err != nil || len(def.Command) != 1 {
+			t.Errorf("Definition() = %+v, %v", def, err)
+		}
+		if _, err := r.sup.Spec(t.Context(), "ntp"); err == nil || err.Error() != fault {
+			t.Errorf("Spec() error = %v, want %s", err, fault)
+		}
+	})
+}

@@ -169,40 +169,52 @@ func (s *Supervisor) Service(name string) (Service, error) {
 	return v.byClock(), nil
 }
 
-// Definition is what the service will be started with next.
+// Definition is the last definition of the service without a fault, by which it
+// may still run.
 func (s *Supervisor) Definition(ctx context.Context, name string) (compose.Service, error) {
+	d, err := s.described(ctx, name)
+	if err == nil && d.fault != "" && !d.startable {
+		err = errors.New(d.fault)
+	}
+	return d.def, err
+}
+
+// described is what a machine knows of its service file.
+type described struct {
+	def       compose.Service
+	startable bool
+	fault     string
+}
+
+func (s *Supervisor) described(ctx context.Context, name string) (described, error) {
 	m, err := s.machine(name)
 	if err != nil {
-		return compose.Service{}, err
+		return described{}, err
 	}
-	type answer struct {
-		def   compose.Service
-		fault string
-	}
-	answers := make(chan answer, 1)
-	if !m.inbox.post(func() { answers <- answer{m.def, m.fault} }) {
-		return compose.Service{}, s.gone(name)
+	answers := make(chan described, 1)
+	if !m.inbox.post(func() { answers <- described{m.def, m.startable, m.fault} }) {
+		return described{}, s.gone(name)
 	}
 	select {
-	case a := <-answers:
-		if a.fault != "" {
-			return compose.Service{}, errors.New(a.fault)
-		}
-		return a.def, nil
+	case d := <-answers:
+		return d, nil
 	case <-ctx.Done():
-		return compose.Service{}, context.Cause(ctx)
+		return described{}, context.Cause(ctx)
 	case <-s.ctx.Done():
-		return compose.Service{}, errEnded
+		return described{}, errEnded
 	}
 }
 
 // Spec is the OCI runtime spec that the service will be started with next.
 func (s *Supervisor) Spec(ctx context.Context, name string) ([]byte, error) {
-	def, err := s.Definition(ctx, name)
+	d, err := s.described(ctx, name)
+	if err == nil && d.fault != "" {
+		err = errors.New(d.fault)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return s.cfg.Runtime.Spec(def)
+	return s.cfg.Runtime.Spec(d.def)
 }
 
 func (s *Supervisor) machine(name string) (*machine, error) {
