@@ -39,7 +39,8 @@ func (a *app) deleteVerb() *cli.Command {
 	return a.catalogVerb("delete", &cli.Command{
 		Usage: "undo enable",
 		Description: `Stops the services, removes their containers and forgets the file. Volumes and
-images stay.`,
+images stay. What a cloud or a file of cloud-config.d names, too, would come
+back: that can be disabled.`,
 		Metadata: examples("ros service delete open-iscsi"),
 	})
 }

@@ -41,7 +41,8 @@ func (c *consoles) switchTo(ctx context.Context, q control.ConsoleName, say saye
 	if err != nil {
 		return err
 	}
-	if t.changed && t.before != nil {
+	_, err = c.naming(t.name)
+	if err == nil && t.changed && t.before != nil {
 		err = c.tryOut(ctx, t)
 	}
 	if err == nil {
@@ -124,14 +125,28 @@ func (c *consoles) reread(ctx context.Context, names ...string) {
 
 // name writes rancher.console, which the machine is by now.
 func (c *consoles) name(ctx context.Context, name string) error {
-	applied, err := c.configs.edit(ctx, setting{[]string{"rancher", "console"}, []byte(name)})
+	s, err := c.naming(name)
 	if err != nil {
 		return err
 	}
-	if now := c.configs.config().Rancher.Console; now != name {
-		return fmt.Errorf("a layer of the config that counts more says rancher.console is %s", now)
+	applied, err := c.configs.edit(ctx, s)
+	if err != nil {
+		return err
 	}
 	return fault(applied, "console")
+}
+
+// naming is what lets the config name a console, or why nothing does.
+func (c *consoles) naming(name string) (setting, error) {
+	s := setting{[]string{"rancher", "console"}, []byte(name)}
+	cfg, err := c.configs.with(s)
+	if err != nil {
+		return s, err
+	}
+	if now := cfg.Rancher.Console; now != name {
+		return s, fmt.Errorf("a layer of the config that counts more says rancher.console is %s", now)
+	}
+	return s, nil
 }
 
 // enable is a switch at the next boot. That the console gives a shell is seen
@@ -142,7 +157,8 @@ func (c *consoles) enable(ctx context.Context, q control.ConsoleName, say sayer)
 	if err != nil {
 		return err
 	}
-	if t.name != console.Default {
+	_, err = c.naming(t.name)
+	if err == nil && t.name != console.Default {
 		err = c.tryOut(ctx, t)
 	}
 	if err == nil {

@@ -322,23 +322,24 @@ func (e *enabler) keep(p *prepared) error {
 // come up the config is as before.
 func (e *enabler) begin(ctx context.Context, key string, services []string, say sayer) error {
 	before, had := e.configs.config().Rancher.ServicesInclude[key]
+	if _, _, err := e.including(key, []byte("true")); err != nil {
+		return err // and nothing is written
+	}
 	err := e.include(ctx, key, []byte("true"))
 	if err == nil && before { // the config is the same; the file is another
 		err = e.reread(ctx)
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = e.await(ctx, services, say)
 	}
-	err = e.await(ctx, services, say)
 	if err == nil {
 		return nil
 	}
-	ctx = context.WithoutCancel(ctx)
-	back := e.include(ctx, key, nil)
+	var back []byte
 	if had {
-		back = e.include(ctx, key, fmt.Appendf(nil, "%t", before))
+		back = fmt.Appendf(nil, "%t", before)
 	}
-	return errors.Join(err, back)
+	return errors.Join(err, e.include(context.WithoutCancel(ctx), key, back))
 }
 
 // toComeUp is the time that something new has.

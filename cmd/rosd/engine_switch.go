@@ -92,12 +92,12 @@ func (e *engines) enable(ctx context.Context, ask control.EngineAsk, say sayer) 
 	if err != nil {
 		return err
 	}
-	now := e.choice.current()
+	now, wanted := e.choice.current(), wantedEngine(e.configs.config())
 	if err := e.choice.hold(now.Name, next.Name); err != nil {
 		return err
 	}
 	if err := e.set(ctx, next.Name); err != nil {
-		return err
+		return errors.Join(err, e.choice.hold(now.Name, wanted), e.set(context.WithoutCancel(ctx), wanted))
 	}
 	text(say, "%s will be the engine from the next boot on; %s runs until then", next.Name, now.Name)
 	return nil

@@ -262,6 +262,30 @@ func TestEngineRefused(t *testing.T) {
 	}
 }
 
+// The config could not be applied: the engine that is named stays the one before,
+// also the one that another "enable" has named.
+func TestEngineEnableThatCannotBeApplied(t *testing.T) {
+	b := newEngineBench(t)
+	real := b.configs.driver.Appliers["services"]
+	b.configs.driver.Appliers["services"] = func(ctx context.Context, h *apply.Host, cfg *config.Config) (apply.Outcome, error) {
+		o, err := real(ctx, h, cfg)
+		if cfg.Rancher.Docker.Engine == "x/good:1" {
+			err = errors.New("it does not stop")
+		}
+		return o, err
+	}
+	if err := b.ask("enable", control.EngineAsk{Name: "none"}); err != nil {
+		t.Fatal(err)
+	}
+	const want = "cannot enable engine x/good:1: it does not stop"
+	if err := b.ask("enable", control.EngineAsk{Name: "x/good:1"}); err == nil || err.Error() != want {
+		t.Errorf("enable: %v\nwant %s", err, want)
+	}
+	if got := b.runs(t); got != builtInRuns || wantedEngine(b.configs.config()) != "none" {
+		t.Errorf("afterwards %s, and from the next boot on %s", got, wantedEngine(b.configs.config()))
+	}
+}
+
 func TestEngineEnable(t *testing.T) {
 	b := newEngineBench(t)
 	if err := b.ask("enable", control.EngineAsk{Name: "listed"}); err != nil {
