@@ -13,8 +13,11 @@ import (
 
 // Do implements server.Consoles.
 func (c *consoles) Do(ctx context.Context, verb string, q control.ConsoleName, say func(control.ImageStep)) error {
-	c.changing.Lock()
-	defer c.changing.Unlock()
+	end, err := c.turns.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
 	switch verb {
 	case "switch":
 		if err := c.switchTo(ctx, q, say); err != nil {

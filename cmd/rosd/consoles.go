@@ -49,8 +49,8 @@ type consoles struct {
 	gives      func(ctx context.Context, service string) error // says why it gives no shell
 	log        *slog.Logger
 
-	changing sync.Mutex // one at a time
-	wake     chan struct{}
+	turns turns
+	wake  chan struct{}
 
 	mu      sync.Mutex
 	begun   bool // the config has been read once
@@ -165,11 +165,15 @@ func (c *consoles) applier() apply.Applier {
 			return apply.Outcome{}, nil
 		case want == next:
 			return apply.Outcome{Notes: []string{"logins are in console " + want + " from the next boot on"}}, nil
-		case !c.has(want) || !c.changing.TryLock():
+		}
+		end, ok := c.turns.tryTake()
+		if ok {
+			defer end()
+		}
+		if !ok || !c.has(want) {
 			c.nudge()
 			return apply.Outcome{Notes: []string{"console " + want + " is fetched first; until it runs, logins are in console " + now}}, nil
 		}
-		defer c.changing.Unlock()
 		if err := c.swap(ctx, want); err != nil {
 			return apply.Outcome{}, fmt.Errorf("rancher.console: %w", err)
 		}
@@ -264,8 +268,11 @@ func (c *consoles) run(ctx context.Context) {
 // tidy stops the consoles that a rosd has started which was killed before logins
 // were in them: no file describes them to this one.
 func (c *consoles) tidy(ctx context.Context) {
-	c.changing.Lock()
-	defer c.changing.Unlock()
+	end, err := c.turns.take(ctx)
+	if err != nil {
+		return // rosd ends
+	}
+	defer end()
 	for _, s := range c.supervisor.Services() {
 		name, ok := strings.CutPrefix(s.Name, console.Service(""))
 		if !ok || !c.has(strings.TrimSuffix(name, trialEnd)) || c.files.service(s.Name).Name != "" {
@@ -278,9 +285,9 @@ func (c *consoles) tidy(ctx context.Context) {
 }
 
 // provision says whether the console that the config names is still missing.
-func (c *consoles) provision(ctx context.Context) (missing bool) {
-	c.changing.Lock()
-	defer c.changing.Unlock()
+func (c *consoles) provision(rosd context.Context) (missing bool) {
+	ctx, end := c.turns.background(rosd)
+	defer end()
 	want := c.configs.config().Rancher.Console
 	now, next := c.current()
 	if want == now || want == next {
@@ -289,6 +296,9 @@ func (c *consoles) provision(ctx context.Context) (missing bool) {
 	err := c.obtain(ctx, want)
 	if err == nil {
 		err = c.swap(ctx, want)
+	}
+	if err != nil && ctx.Err() != nil {
+		return rosd.Err() == nil // an operator goes first; what is wrong is not known
 	}
 	c.mu.Lock()
 	before := c.missing
@@ -301,13 +311,13 @@ func (c *consoles) provision(ctx context.Context) (missing bool) {
 	}
 	c.mu.Unlock()
 	if err != nil {
-		return ctx.Err() == nil
+		return true
 	}
 	c.log.Info("logins are in another console", "console", want)
-	if _, err := c.configs.Apply(ctx); err != nil {
+	if _, err := c.configs.Apply(rosd); err != nil {
 		c.log.Warn("cannot apply the config again", "error", err)
 	}
-	c.retire(ctx, now)
+	c.retire(rosd, now)
 	return false
 }
 

@@ -288,6 +288,47 @@ func TestConsoleLeftRunning(t *testing.T) {
 	}
 }
 
+// cutOff waits for the end of its context, and not for ever.
+func cutOff(t *testing.T, ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+	case <-time.After(10 * time.Second):
+		t.Error("nobody has ended it")
+	}
+	return ctx.Err()
+}
+
+// An operator does not wait for the console that the config names to be fetched.
+func TestConsoleSwitchWhileAnotherIsFetched(t *testing.T) {
+	h := newHall(t)
+	began, bring := make(chan struct{}), h.consoles.bring
+	h.consoles.bring = func(ctx context.Context, repo, name string, say sayer) (imagestore.Image, error) {
+		if name != "debian:13" {
+			return bring(ctx, repo, name, say)
+		}
+		close(began)
+		return imagestore.Image{}, cutOff(t, ctx)
+	}
+	if _, err := h.configs0().edit(t.Context(), setting{[]string{"rancher", "console"}, []byte("debian")}); err != nil {
+		t.Fatal(err)
+	}
+	missing := make(chan bool)
+	go func() { missing <- h.consoles.provision(context.Background()) }()
+	<-began
+	if err := h.ask("switch", "team/box:1"); err != nil {
+		t.Error(err)
+	}
+	if !<-missing {
+		t.Error("what was cut off is not missing")
+	}
+	if got := h.consoles.warnings(); len(got) > 0 {
+		t.Errorf("warnings of what was cut off: %q", got)
+	}
+	if got, want := h.looks(), "disabled default, current box-1, available debian, console-box-1 running, docker healthy, ntp healthy, config box-1"; got != want {
+		t.Errorf("afterwards: %s\nwant %s", got, want)
+	}
+}
+
 // nextRosd is the consoles as a rosd of the same boot finds them.
 func (h *hall) nextRosd() {
 	c := h.consoles

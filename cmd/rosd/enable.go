@@ -70,7 +70,11 @@ func text(say sayer, format string, args ...any) {
 
 // Do implements server.Catalog.
 func (e *enabler) Do(ctx context.Context, verb string, names control.CatalogNames, say func(control.ImageStep)) error {
-	defer e.turns.take()()
+	end, err := e.turns.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
 	verbs := map[string]func(context.Context, string, control.CatalogNames, sayer) error{
 		"enable": e.enable, "disable": e.disable, "delete": e.forget, "update": e.update, "pull": e.pull,
 	}

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/rosteros/ros/internal/catalog"
@@ -45,7 +44,7 @@ type engines struct {
 	extras     string                                  // folder with those of extra engines
 	log        *slog.Logger
 
-	mu sync.Mutex // one at a time
+	turns turns
 }
 
 // engineStore has the images of engines; an *imagestore.Store.
@@ -81,8 +80,11 @@ func newEngines(enabling *enabler, choice *engineChoice, halt engineHalt, store 
 
 // Do implements server.Engines.
 func (e *engines) Do(ctx context.Context, verb string, ask control.EngineAsk, say func(control.ImageStep)) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	end, err := e.turns.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
 	verbs := map[string]struct {
 		do func(context.Context, control.EngineAsk, sayer) error
 		as string

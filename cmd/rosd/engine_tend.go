@@ -69,10 +69,11 @@ func (e *engines) begun(event supervise.Event) {
 // look sees how the engine is getting on. Somebody who switches engines looks
 // for himself.
 func (e *engines) look(ctx context.Context, event supervise.Event) {
-	if !e.mu.TryLock() {
+	end, ok := e.turns.tryTake()
+	if !ok {
 		return
 	}
-	defer e.mu.Unlock()
+	defer end()
 	now := e.choice.current()
 	switch event.To {
 	case supervise.Healthy:
@@ -114,12 +115,16 @@ func (e *engines) note(ctx context.Context, name string) {
 }
 
 // fetch gets the engine that the config names and lets it run.
-func (e *engines) fetch(ctx context.Context, name string) (done bool) {
-	if !e.mu.TryLock() {
+func (e *engines) fetch(rosd context.Context, name string) (done bool) {
+	ctx, end, ok := e.turns.tryBackground(rosd)
+	if !ok {
 		return false
 	}
-	defer e.mu.Unlock()
+	defer end()
 	next, err := e.take(ctx, name, false, func(control.ImageStep) {})
+	if ctx.Err() != nil {
+		return false // an operator goes first
+	}
 	if err == nil {
 		err = e.fits(next)
 	}
@@ -130,7 +135,7 @@ func (e *engines) fetch(ctx context.Context, name string) (done bool) {
 		err = e.choice.store.Put(next)
 	}
 	if err == nil {
-		_, err = e.configs.Apply(ctx)
+		_, err = e.configs.Apply(rosd)
 	}
 	if err != nil {
 		e.log.Warn("the engine of the config is not on the machine yet", "engine", name, "error", err)

@@ -229,6 +229,28 @@ func (b *engineBench) settled(t *testing.T, want supervise.State) {
 	}
 }
 
+// An operator does not wait for the engine that the config names to be fetched.
+func TestEngineSwitchWhileAnotherIsFetched(t *testing.T) {
+	b := newEngineBench(t)
+	began := make(chan struct{})
+	b.bring = func(ctx context.Context, _, _ string, _ sayer) (imagestore.Image, error) {
+		close(began)
+		return imagestore.Image{}, cutOff(t, ctx)
+	}
+	done := make(chan bool)
+	go func() { done <- b.fetch(context.Background(), "x/far:1") }()
+	<-began
+	if err := b.ask("switch", control.EngineAsk{Name: "x/good:1"}); err != nil {
+		t.Error(err)
+	}
+	if <-done {
+		t.Error("what was cut off is there")
+	}
+	if got := b.runs(t); got != goodRuns {
+		t.Errorf("afterwards: %s", got)
+	}
+}
+
 func TestEngineRefused(t *testing.T) {
 	b := newEngineBench(t)
 	if err := (engine.Data{Engine: "next", Version: "31.0.0"}).Write(b.data); err != nil {
