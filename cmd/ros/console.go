@@ -227,7 +227,10 @@ func (a *app) askConsole(ctx context.Context, cmd *cli.Command, q control.Consol
 		if err != nil {
 			return err
 		}
-		if !a.confirm(question(now.Name)) {
+		switch yes, err := a.answer(question(now.Name)); {
+		case err != nil:
+			return err
+		case !yes:
 			fmt.Fprintln(a.stdout, "nothing has changed")
 			return nil
 		}

@@ -54,6 +54,8 @@ func TestConsoleChange(t *testing.T) {
 		{name: "no", line: "ros console switch debian", typed: "n\n", want: result{out: "Logins will be in console debian. Continue? [y/N] nothing has changed\n"}, asked: []string{"consoles "}},
 		{name: "yes", line: "ros console switch debian", typed: "y\n", want: result{out: "Logins will be in console debian. Continue? [y/N] logins are in console debian now\n"},
 			asked: []string{"consoles ", `consoles switch {"name":"debian"}`}},
+		{name: "nobody", line: "ros console switch debian", asked: []string{"consoles "}, want: result{code: 2,
+			out: "Logins will be in console debian. Continue? [y/N] \n", err: "ros: cannot go on: nobody answers\ntry: ros console switch debian --force\n"}},
 		{name: "without a question", line: "ros console switch -f --no-pull debian", want: result{out: "logins are in console debian now\n"},
 			asked: []string{`consoles switch {"name":"debian","no_pull":true}`}},
 		{name: "enable", line: "ros console enable debian", want: result{out: "logins are in console debian now\n"}, asked: []string{`consoles enable {"name":"debian"}`}},

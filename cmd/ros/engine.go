@@ -47,6 +47,14 @@ func (a *app) engineDo(ctx context.Context, verb string, ask control.EngineAsk) 
 	return a.explain(verb+" engine "+ask.Name, err)
 }
 
+// goOn asks at a terminal, unless there is --force.
+func (a *app) goOn(cmd *cli.Command, question string) (bool, error) {
+	if cmd.Bool("force") || !a.terminal {
+		return true, nil
+	}
+	return a.answer(question)
+}
+
 const engineUsage = "ENGINE"
 
 // oneEngine is the argument of a verb: a name, an image or an archive.

@@ -79,8 +79,8 @@ there is -f.`,
 				return err
 			}
 			name := cmd.Args().First()
-			if !cmd.Bool("force") && a.terminal && !a.confirm(fmt.Sprintf("All containers, images and volumes of %s are lost. Go on?", name)) {
-				return nil
+			if goOn, err := a.goOn(cmd, fmt.Sprintf("All containers, images and volumes of %s are lost. Go on?", name)); !goOn {
+				return err
 			}
 			return a.engineDo(ctx, "rm", control.EngineAsk{Name: name, TimeoutSeconds: options(cmd).TimeoutSeconds})
 		},

@@ -42,8 +42,8 @@ A terminal is asked first, unless there is -f.`,
 			if err != nil {
 				return err
 			}
-			if !cmd.Bool("force") && a.terminal && !a.confirm("Containers stop, and come back in "+name+" if they have a restart policy. Go on?") {
-				return nil
+			if goOn, err := a.goOn(cmd, "Containers stop, and come back in "+name+" if they have a restart policy. Go on?"); !goOn {
+				return err
 			}
 			return a.engineDo(ctx, "switch", control.EngineAsk{Name: name, NoPull: cmd.Bool("no-pull")})
 		},

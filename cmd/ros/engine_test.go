@@ -54,7 +54,8 @@ func TestEngineVerbs(t *testing.T) {
 	a.terminal, a.stdin = true, strings.NewReader("n\n")
 	check(t, a, "ros engine switch none", result{out: "Containers stop, and come back in none if they have a restart policy. Go on? [y/N] "})
 	a.stdin = strings.NewReader("")
-	check(t, a, "ros engine rm builds", result{out: "All containers, images and volumes of builds are lost. Go on? [y/N] \n"})
+	check(t, a, "ros engine rm builds", result{code: 2, out: "All containers, images and volumes of builds are lost. Go on? [y/N] \n",
+		err: "ros: cannot go on: nobody answers\ntry: ros engine rm builds --force\n"})
 	asks(t, rosd)
 
 	rosd.steps = []control.ImageStep{{Error: `cannot switch to engine dokcer: no catalog has "dokcer" (did you mean "docker"?)`}}
