@@ -13,10 +13,13 @@ import (
 // One that cannot be pulled does not keep the others.
 func (a *app) fetchImages(ctx context.Context, services []string) error {
 	var missing []string
-	err := a.daemon().ask(ctx, "POST", "/v1/catalog/missing", control.CatalogNames{Names: services}, &missing)
-	if err == nil && len(missing) > 0 {
-		err = a.inSteps(ctx, "/v1/catalog/pull", control.CatalogNames{Names: missing})
+	if err := a.daemon().ask(ctx, "POST", "/v1/catalog/missing", control.CatalogNames{Names: services}, &missing); err != nil {
+		return a.explain("find out which images are missing", err)
 	}
+	if len(missing) == 0 {
+		return nil
+	}
+	err := a.inSteps(ctx, "/v1/catalog/pull", control.CatalogNames{Names: missing})
 	return a.explain("pull the images of "+strings.Join(missing, " "), err)
 }
 

@@ -73,6 +73,8 @@ func TestServiceStats(t *testing.T) {
 	check(t, a, "ros service stats", result{out: `NAME  CPU %  MEM USAGE / LIMIT  BLOCK I/O  PIDS
 ntp   -      1.0 MiB / 4.0 MiB  4 KiB / -  2
 `})
+	check(t, a, "ros service stats netwrok", result{code: 1,
+		err: "ros: cannot show service \"netwrok\": no service has that name\ntry: \"network\"; ros service list shows all\n"})
 }
 
 func TestServiceDown(t *testing.T) {

@@ -36,6 +36,15 @@ Ctrl-C.`,
 }
 
 func (a *app) stats(ctx context.Context, names []string, stream, asJSON bool) error {
+	if len(names) > 0 {
+		services, err := a.daemon().services(ctx)
+		if err != nil {
+			return a.explain("show what services take", err)
+		}
+		if _, err := pick("show", services, names); err != nil {
+			return err
+		}
+	}
 	look := func() (list []control.Stats, err error) {
 		err = a.daemon().ask(ctx, "GET", "/v1/stats", nil, &list)
 		if len(names) > 0 {
