@@ -54,6 +54,7 @@ type fakeRosd struct {
 	steps    []control.ImageStep // what a verb about catalogs says
 	stats    []control.Stats
 	engines  []control.EngineEntry
+	boxes    []control.Container
 	tls      control.TLSMade
 
 	engineLog []control.LogLine
@@ -68,6 +69,7 @@ func (f *fakeRosd) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, f.status) })
 	mux.HandleFunc("GET /v1/services", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, f.services) })
+	mux.HandleFunc("GET /v1/containers", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, f.boxes) })
 	mux.HandleFunc("GET /v1/plan", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, f.plan) })
 	mux.HandleFunc("POST /v1/config/preview", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, f.preview) })
 	mux.HandleFunc("GET /v1/boot", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, f.boot) })

@@ -59,7 +59,7 @@ func (a *app) psRows(list []control.Container, all, whole bool) rows {
 		row := psRow{
 			ID: cut(c.ID, shortID, whole), Image: c.Image, Command: fmt.Sprintf("%q", command),
 			CreatedAt: c.Created.In(a.loc).Format("2006-01-02 15:04:05 -0700 MST"), RunningFor: a.ago(c.Created),
-			State: dockerState(c), Status: a.dockerStatus(c), Names: c.Name, Labels: joined(c.Labels),
+			Ports: strings.Join(c.Ports, ", "), State: dockerState(c), Status: a.dockerStatus(c), Names: c.Name, Labels: joined(c.Labels),
 		}
 		r.cells = append(r.cells, []string{row.ID, row.Image, row.Command, row.RunningFor, row.Status, row.Ports, row.Names})
 		r.values, r.quiet = append(r.values, row), append(r.quiet, row.ID)

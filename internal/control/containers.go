@@ -26,7 +26,8 @@ type Container struct {
 	Image   string            `json:"image"`
 	Command []string          `json:"command,omitempty"`
 	Labels  map[string]string `json:"labels,omitempty"`
-	Service bool              `json:"service"` // rosd keeps it as its file says
+	Service bool              `json:"service"`         // rosd keeps it as its file says
+	Ports   []string          `json:"ports,omitempty"` // of the machine that lead to it while it runs
 
 	State      State     `json:"state"`
 	Reason     string    `json:"reason,omitempty"`

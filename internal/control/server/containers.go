@@ -93,7 +93,9 @@ func (s *Server) allContainers(ctx context.Context) ([]control.Container, error)
 		c.ID, c.Name, c.Image, c.Service = containerID(service.Name), service.Name, service.Image, true
 		c.State, c.Reason, c.Pid, c.ExitCode = service.State, service.Reason, service.Pid, service.ExitCode
 		c.StartedAt = service.StartedAt
-		if !service.Up() {
+		if service.Up() {
+			c.Ports = service.Ports
+		} else {
 			c.FinishedAt = service.Since
 		}
 		if c.Created.IsZero() {
