@@ -208,6 +208,38 @@ func TestStore(t *testing.T) {
 	}
 }
 
+// The power goes away while a file is forgotten: what is left of it is nobody's data.
+func TestStoreRemoveCutShort(t *testing.T) {
+	s := catalog.Store{Dir: filepath.Join(t.TempDir(), "enabled")}
+	e := catalog.Enabled{Key: "/opt/shop/shop.yml", Name: "shop"}
+	if err := s.Put(e, catalog.Content{File: []byte(shop), Project: []byte("{}")}); err != nil {
+		t.Fatal(err)
+	}
+	file := s.File(e)
+	// A folder cannot be removed as a file is, so it ends there.
+	if err := errors.Join(os.Remove(file), os.MkdirAll(filepath.Join(file, "x"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Remove(e.Key); err == nil {
+		t.Fatal("no error")
+	}
+	if err := errors.Join(os.RemoveAll(file), os.WriteFile(file, []byte(shop), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Get(e.Key); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Get = %v", err)
+	}
+	if got := s.Home(e.Key, "/opt/shop"); got != "/opt/shop" {
+		t.Errorf("Home = %s", got)
+	}
+	if err := s.Recover(); err != nil {
+		t.Fatal(err)
+	}
+	if entries, _ := os.ReadDir(s.Dir); len(entries) > 0 {
+		t.Errorf("after Recover there is %v", entries)
+	}
+}
+
 // Containers may write to the folder of a file that an earlier version enabled.
 func TestStoreLeavesData(t *testing.T) {
 	s := catalog.Store{Dir: filepath.Join(t.TempDir(), "enabled")}

@@ -44,15 +44,11 @@ func (s Store) Project(key string) string { return filepath.Join(s.Folder(key), 
 
 // Get returns what is kept under a key; fs.ErrNotExist if there is nothing.
 func (s Store) Get(key string) (Enabled, error) {
-	var e Enabled
-	text, err := os.ReadFile(filepath.Join(s.Folder(key), noteFile))
-	if err != nil {
-		return e, err
-	}
-	if err := json.Unmarshal(text, &e); err != nil {
+	e, err := s.In(s.Folder(key))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return e, fmt.Errorf("enabled.json of %s: %w", key, err)
 	}
-	return e, nil
+	return e, err
 }
 
 // Content is what is kept of a service file beside the note.
@@ -103,6 +99,7 @@ func (s Store) put(e Enabled, c Content) error {
 
 const (
 	noteFile    = "enabled.json"
+	goneFile    = noteFile + ".gone" // what the note becomes when all is to go
 	projectFile = "project.json"
 	besideFile  = "beside.json"
 	nextEnd     = ".next" // of the folder with what is to come into one
@@ -166,6 +163,8 @@ func (s Store) Recover() error {
 			err = errors.Join(err, adopt(dir))
 		case end == ".old": // earlier versions moved the folder aside
 			err = errors.Join(err, recoverOld(path, dir))
+		case halfGone(path):
+			err = errors.Join(err, clean(path))
 		}
 	}
 	return err
@@ -188,9 +187,21 @@ func (s Store) Remove(key string) error {
 	return clean(dir)
 }
 
+// halfGone says whether a folder has been cleaned in part.
+func halfGone(dir string) bool {
+	_, here := os.Stat(filepath.Join(dir, noteFile))
+	_, gone := os.Stat(filepath.Join(dir, goneFile))
+	return errors.Is(here, fs.ErrNotExist) && gone == nil
+}
+
 // clean takes the store's own files out of a folder, and the folder when nothing
-// else is in it. The note comes first: without it nothing is kept.
+// else is in it. The note comes first: without it nothing is kept. It goes last,
+// under another name, for it says which files are the store's.
 func clean(dir string) error {
+	err := os.Rename(filepath.Join(dir, noteFile), filepath.Join(dir, goneFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -212,13 +223,16 @@ func clean(dir string) error {
 	return remove(dir)
 }
 
-// owned are the names of the files that the store has written into a folder.
+// owned are the names of the files that the store has written into a folder, the
+// note as the last.
 func owned(dir string) []string {
-	names := []string{noteFile, projectFile, besideFile}
-	if e, err := (Store{}).In(dir); err == nil {
-		names = append(names, e.Name+".yml")
+	names := []string{projectFile, besideFile}
+	for _, note := range []string{noteFile, goneFile} {
+		if e, err := readNote(filepath.Join(dir, note)); err == nil {
+			names = append(names, e.Name+".yml")
+		}
 	}
-	return names
+	return append(names, noteFile, goneFile)
 }
 
 // Home is where relative paths in the service file of a key begin. own is the
@@ -239,9 +253,11 @@ func (s Store) Home(key, own string) string {
 }
 
 // In returns what a folder of the store keeps.
-func (s Store) In(folder string) (Enabled, error) {
+func (s Store) In(folder string) (Enabled, error) { return readNote(filepath.Join(folder, noteFile)) }
+
+func readNote(path string) (Enabled, error) {
 	var e Enabled
-	text, err := os.ReadFile(filepath.Join(folder, noteFile))
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return e, err
 	}
