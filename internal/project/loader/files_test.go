@@ -43,6 +43,7 @@ func TestSecretsAndConfigsOfVariables(t *testing.T) {
 		{file: "services: {a: {image: x, secrets: [s]}}\nsecrets: {s: {environment: GIVEN}}", want: "yes"},
 		{file: "services: {a: {image: x, configs: [s]}}\nconfigs: {s: {environment: EMPTY}}"},
 		{file: "services: {a: {image: x, secrets: [s]}}\nsecrets: {s: {environment: NONE}}", fault: `shop.yml:1: services.a.secrets: secret "s": variable NONE is not set`},
+		{file: "services: {a: {image: x, read_only: true, configs: [s]}}\nconfigs: {s: {content: y}}", fault: `shop.yml:1: services.a.configs: config "s": with "read_only" it must be a file`},
 		{file: "services: {a: {image: x, configs: [s]}}\nconfigs: {s: {environment: NONE}}", fault: `shop.yml:1: services.a.configs: config "s": variable NONE is not set`},
 	} {
 		c, fault := ask(t, tt.file, false)

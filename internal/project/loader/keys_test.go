@@ -64,6 +64,7 @@ var remarks = map[string]string{
 	"services.NAME.configs.gid":           "in scope user, as with docker compose, for content and environment; in scope system always",
 	"services.NAME.configs.uid":           "as gid",
 	"services.NAME.configs.mode":          "as gid",
+	"services.NAME.read_only":             "in scope user, as with docker compose, not together with a config or secret that is no file",
 	"services.NAME.secrets.gid":           "in scope user, as with docker compose, for environment; in scope system always",
 	"services.NAME.secrets.uid":           "as gid",
 	"services.NAME.secrets.mode":          "as gid",

@@ -131,6 +131,9 @@ func (t *translation) file(kind string, ref types.FileReferenceConfig, from type
 		})
 		return
 	}
+	if t.service.ReadOnly { // the engine does not let anybody write into such a container
+		t.wrongKey(kind+"s", "%s %q: with \"read_only\" it must be a file", kind, ref.Source)
+	}
 	f := project.File{Path: target, Text: []byte(from.Content), Mode: 0o444}
 	if from.Environment != "" && from.Content == "" {
 		value, set := t.project.Environment[from.Environment]
