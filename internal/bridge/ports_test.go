@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -93,4 +94,38 @@ func TestFlowsEndWithTheService(t *testing.T) {
 	s.check(s.Detach("web"))
 	s.serve("", "udp4", ":5514")
 	ask(" " + worldAddress)
+}
+
+// A container cannot pass for the machine itself.
+func TestNobodySpeaksFromLoopback(t *testing.T) {
+	s := newStation(t, service("web", "shop"))
+	s.attach("web")
+	machine, err := net.ListenPacket("udp4", ":9")
+	s.check(err)
+	defer machine.Close()
+	gateway := gatewayOf(s, "web", "shop")
+	hears := func(from string) (any, error) {
+		s.check(s.in("web", func() error {
+			dialer := net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(from)}, Control: func(_, _ string, c syscall.RawConn) error {
+				return c.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, syscall.IP_FREEBIND, 1) })
+			}}
+			c, err := dialer.Dial("udp4", gateway+":9")
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			_, err = c.Write([]byte("?"))
+			return err
+		}))
+		s.check(machine.SetReadDeadline(time.Now().Add(time.Second)))
+		_, who, err := machine.ReadFrom(make([]byte, 10))
+		return who, err
+	}
+	if _, err := hears(s.address("web", "shop")); err != nil {
+		t.Errorf("web is not heard: %v", err)
+	}
+	s.localnet("web", s.address("web", "shop"), gateway)
+	if who, err := hears("127.0.0.2"); err == nil {
+		t.Errorf("the machine hears %s", who)
+	}
 }

@@ -84,7 +84,9 @@ func (n *Networks) ruleSet(r *rules) {
 			continue // written by us
 		}
 		// Replies to the machine's own 127.0.0.1 are still addressed to the gateway here.
+		// The kernel itself would believe a packet that says it comes from 127.0.0.2.
 		r.add(raw, iif(bridge), to(loopback), drop)
+		r.add(raw, iif(bridge), from(loopback), drop)
 		if network.Internal {
 			continue
 		}
