@@ -493,19 +493,26 @@ func TestAnotherRosd(t *testing.T) {
 	s.check(s.Detach("web"))
 	s.check(s.Detach("db"))
 	s.check(s.Detach("db"))
-	if left := bridges(t); len(left) > 0 {
-		t.Errorf("bridges are left: %v", left)
+	s.nothingLeft()
+}
+
+func (s *station) nothingLeft() {
+	s.t.Helper()
+	if left := bridges(s.t); len(left) > 0 {
+		s.t.Errorf("bridges are left: %v", left)
 	}
-	entries, err := os.ReadDir(filepath.Join(s.dir, "netns"))
-	if err != nil || len(entries) > 0 {
-		t.Errorf("namespaces are left: %v (%v)", entries, err)
+	for _, dir := range []string{"netns", "networks"} {
+		entries, err := os.ReadDir(filepath.Join(s.dir, dir))
+		if err != nil || len(entries) > 0 {
+			s.t.Errorf("left in %s: %v (%v)", dir, entries, err)
+		}
 	}
 	conn, err := nftables.New()
 	s.check(err)
 	tables, err := conn.ListTables()
 	s.check(err)
 	if len(tables) > 0 {
-		t.Errorf("%d tables of rules are left", len(tables))
+		s.t.Errorf("%d tables of rules are left", len(tables))
 	}
 }
 
