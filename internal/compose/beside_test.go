@@ -236,7 +236,7 @@ secrets: {s: {environment: NONE}}
 			t.Errorf("with %q: %s, want %s", profiles, got, want)
 		}
 	}
-	for _, profiles := range []string{"debug", "x,test", "*"} {
+	for _, profiles := range []string{"debug", "x,test", "x, test", "*"} {
 		in := kept(map[string]string{"none": "", ".env": "COMPOSE_PROFILES=" + profiles + "\nNONE=x\n"})
 		if got := strings.Join(read(t, file, in, names), " "); got != "a b c" {
 			t.Errorf("with %q: %s", profiles, got)

@@ -11,13 +11,24 @@ import (
 // them.
 const profilesVariable = "COMPOSE_PROFILES"
 
+// Profiles are those that the variables switch on.
+func Profiles(env map[string]string) []string {
+	var on []string
+	for name := range strings.SplitSeq(env[profilesVariable], ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			on = append(on, name)
+		}
+	}
+	return on
+}
+
 // rests says whether a service has profiles and none of them is switched on.
 func (r *reader) rests(pairs []yamldoc.Pair) bool {
 	i := slices.IndexFunc(pairs, func(p yamldoc.Pair) bool { return p.Key == "profiles" })
 	if i < 0 {
 		return false
 	}
-	on := strings.Split(r.env[profilesVariable], ",")
+	on := Profiles(r.env)
 	profiles := r.texts(pairs[i].Value, true)
 	return len(profiles) > 0 && !slices.Contains(on, "*") &&
 		!slices.ContainsFunc(profiles, func(p string) bool { return slices.Contains(on, p) })

@@ -19,14 +19,13 @@ import (
 
 // Request is what the loader is asked.
 type Request struct {
-	Path     string            `json:"path"`               // of the service file; what faults call it
-	Text     []byte            `json:"text"`               // its content
-	Dir      string            `json:"dir"`                // where relative paths in it begin
-	Name     string            `json:"name"`               // of the project, when the file has none
-	Env      map[string]string `json:"env,omitempty"`      // values for ${NAME}
-	Profiles []string          `json:"profiles,omitempty"` // that are switched on
-	Remote   bool              `json:"remote,omitempty"`   // the file came alone: it cannot name files beside it
-	Home     string            `json:"home,omitempty"`     // where relative paths of scope system begin, if not in Dir: these services name no files
+	Path   string            `json:"path"`             // of the service file; what faults call it
+	Text   []byte            `json:"text"`             // its content
+	Dir    string            `json:"dir"`              // where relative paths in it begin
+	Name   string            `json:"name"`             // of the project, when the file has none
+	Env    map[string]string `json:"env,omitempty"`    // values for ${NAME}
+	Remote bool              `json:"remote,omitempty"` // the file came alone: it cannot name files beside it
+	Home   string            `json:"home,omitempty"`   // where relative paths of scope system begin, if not in Dir: these services name no files
 }
 
 // Result is what the loader answers: the services of scope user, each with its

@@ -15,7 +15,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
@@ -148,14 +147,10 @@ func details(req project.Request, env types.Mapping) types.ConfigDetails {
 }
 
 func options(req project.Request, env types.Mapping) func(*loader.Options) {
-	profiles := slices.Clone(req.Profiles)
-	if list := env["COMPOSE_PROFILES"]; list != "" {
-		profiles = append(profiles, strings.Split(list, ",")...)
-	}
 	return func(o *loader.Options) {
 		o.SetProjectName(loader.NormalizeProjectName(req.Name), false)
 		o.ResolvePaths = true
-		o.Profiles = profiles
+		o.Profiles = compose.Profiles(env)
 		o.SkipInclude = req.Remote
 		o.Interpolate = &interpolation.Options{
 			LookupValue: func(key string) (string, bool) { v, ok := env[key]; return v, ok },
