@@ -25,6 +25,7 @@ var supported = map[string]setter{
 	"user":        func(r *reader, s *Service, v yamldoc.Value) { s.User, _ = r.word(v) },
 	"group_add":   (*reader).groupAdd,
 	"hostname":    (*reader).hostname,
+	"init":        func(r *reader, s *Service, v yamldoc.Value) { s.Init, _ = r.boolean(v) },
 	"tty":         func(r *reader, s *Service, v yamldoc.Value) { s.TTY, _ = r.boolean(v) },
 	"labels":      (*reader).labels,
 	"pull_policy": (*reader).pullPolicy,
@@ -110,7 +111,6 @@ var refused = map[string]string{
 	"domainname":         `use "hostname"`,
 	"external_links":     "a service of the OS finds those of its own networks",
 	"gpus":               `list the devices under "devices"`,
-	"init":               "the program of the image is process 1 of the container and has to be fit for that",
 	"isolation":          "it is for Windows containers",
 	"log_driver":         `logs are files; "logging" bounds them`,
 	"log_opt":            `use "logging"`,
@@ -334,6 +334,9 @@ func (r *reader) together(s *Service, given map[string]yamldoc.Pair) {
 		r.wrongKey(p, "privileged-reason without \"privileged: true\"")
 	}
 	r.limits(s, given)
+	if p, ok := given["init"]; ok && s.Init && s.PidMode == "host" {
+		r.wrongKey(p, `has no meaning with "pid: host": there is one process 1`)
+	}
 	if p, ok := given["hostname"]; ok && s.UtsMode == "host" {
 		r.wrongKey(p, `with "uts: host" this would be the name of the machine`)
 	}

@@ -36,6 +36,8 @@ func TestKeys(t *testing.T) {
 		{lines: `user: ""`, faults: []string{`5: services.a.user: is empty`}},
 		{lines: `user: "a\0b"`, faults: []string{`5: services.a.user: has a NUL character in it`}},
 		{lines: `user: [a]`, faults: []string{`5: services.a.user: must be text`}},
+		{lines: `init: true`},
+		{lines: "init: true\npid: host", faults: []string{`5: services.a.init: has no meaning with "pid: host": there is one process 1`}},
 		{lines: `tty: yes`, faults: []string{`5: services.a.tty: "yes" must be true or false`}},
 		{lines: `tty: 1`, faults: []string{`5: services.a.tty: "1" must be true or false`}},
 		{lines: `tty: "true"`},

@@ -239,6 +239,10 @@ func (r *Runtime) machine(svc compose.Service, src source) Machine {
 	if r.opts.Networks != nil {
 		network = r.opts.Networks.Files(svc.NetworkOf())
 	}
+	program := ""
+	if svc.Init {
+		program = r.initProgram()
+	}
 	visible := ""
 	if exists(r.opts.Cmdline) {
 		visible = r.opts.Cmdline
@@ -250,6 +254,7 @@ func (r *Runtime) machine(svc compose.Service, src source) Machine {
 		VolumesDir:   r.opts.VolumesDir,
 		FilesDir:     r.filesDir(svc.Name),
 		CgroupParent: r.opts.CgroupParent,
+		Init:         program,
 		Network:      network,
 	}
 }

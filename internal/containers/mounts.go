@@ -85,6 +85,9 @@ func defaultMounts(svc compose.Service, m Machine) []specs.Mount {
 		list = append(list, specs.Mount{Destination: "/proc/cmdline", Type: "bind", Source: m.Cmdline, Options: []string{"bind", "ro", "nosuid", "noexec", "nodev"}})
 	}
 	list = append(list, networkFiles(svc, m)...)
+	if svc.Init {
+		list = append(list, specs.Mount{Destination: initTarget, Type: "bind", Source: m.Init, Options: []string{"bind", "rprivate", "ro", "nosuid", "nodev"}})
+	}
 	if svc.Privileged {
 		// Every device of the machine, also the one that is plugged in later.
 		return append(list, specs.Mount{

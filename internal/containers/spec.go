@@ -30,6 +30,7 @@ type Machine struct {
 	FilesDir     string // configs and secrets are files in it
 	CgroupParent string // cgroup above those of the services; "": none is set
 
+	Init    string       // program that is to be process 1 of a service with init: true; "": there is none
 	Network bridge.Files // of the service whose network it is in
 }
 
@@ -42,12 +43,15 @@ const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 // Spec is the OCI runtime spec of a service. It depends on nothing but its
 // arguments. What the service file leaves open is as narrow as Docker has it.
 func Spec(svc compose.Service, img images.Image, m Machine) (*specs.Spec, error) {
-	if svc.Init {
-		return nil, errors.New("init: true is not supported for a system service")
-	}
 	args, err := arguments(svc, img)
 	if err != nil {
 		return nil, err
+	}
+	if svc.Init {
+		if m.Init == "" {
+			return nil, errors.New("init: true: this OS image has no program for it")
+		}
+		args = append([]string{initTarget, "--"}, args...)
 	}
 	account, err := lookUp(svc, img, m)
 	if err != nil {

@@ -391,7 +391,7 @@ func TestSpecRefuses(t *testing.T) {
 		change func(*compose.Service)
 		want   string
 	}{
-		{func(s *compose.Service) { s.Init = true }, "init: true is not supported for a system service"},
+		{func(s *compose.Service) { s.Init = true }, "init: true: this OS image has no program for it"},
 		{func(s *compose.Service) { s.CapAdd = []string{"SYS_TIM"} }, `"SYS_TIM" is not a capability`},
 		{func(s *compose.Service) { s.NetworkMode = "bridge" }, `network_mode: "bridge" is not supported, only "host", "none" and "service:NAME"`},
 		{func(s *compose.Service) { s.PidMode = "service:a" }, `pid: "service:a" is not supported, only "host"`},
