@@ -4,7 +4,7 @@
 // and a real OCI runtime, and kills them.
 //
 // It needs root with every capability, `unshare`, crun (or ROS_TEST_RUNTIME) and a static busybox,
-// and in the directory ROS_TEST_BIN the containerd and shim that `make build`
+// and in the directory ROS_TEST_BIN, build/ARCH/bin, what `make build`
 // makes. What is missing fails the tests: the build tag is the promise that it
 // is there.
 //

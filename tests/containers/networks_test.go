@@ -11,6 +11,7 @@ import (
 
 	"github.com/rosteros/ros/internal/bridge"
 	"github.com/rosteros/ros/internal/compose"
+	"github.com/rosteros/ros/internal/supervise"
 )
 
 // newNetworks is what a rosd knows of networks that has just started.
@@ -108,5 +109,35 @@ func TestNetworks(t *testing.T) {
 	}
 	if links, err := os.ReadFile("/proc/net/dev"); err != nil || strings.Contains(string(links), "ros") {
 		t.Errorf("links are left (%v):\n%s", err, links)
+	}
+}
+
+// A service in the network of another one is where that is, and comes after it.
+func TestNetworkOfAnotherService(t *testing.T) {
+	m := newMachine(t)
+	web := box("web", "/bin/busybox", "httpd", "-f", "-p", "80", "-h", "/etc")
+	web.NetworkMode = compose.NetworkBridge
+	web.Networks = []compose.Attachment{{Network: compose.Network{Name: "shop_default"}, MAC: "02:00:00:00:00:0a", Interface: "lan0"}}
+	spy := box("spy")
+	spy.NetworkMode, spy.Hostname = "service:web", "web"
+	m.newNetworks(web, spy)
+	if _, err := m.runtime.Start(t.Context(), spy); !supervise.IsNotYet(err) {
+		t.Fatalf("Start without web = %v", err)
+	}
+	for range 2 { // the second time over those that run
+		m.start(web)
+		inside := m.start(spy)
+		for command, want := range map[string]string{
+			"/bin/busybox wget -qO- http://127.0.0.1/motd": "box",
+			"/bin/busybox wget -qO- http://web/motd":       "box",
+			"hostname":                                     "web",
+			"cat /sys/class/net/lan0/address":              "02:00:00:00:00:0a",
+			"/bin/busybox tail -n1 /etc/hosts":             "web",
+		} {
+			m.until(command+" gives "+want, func() bool {
+				code, out, err := inside.Exec(t.Context(), []string{"sh", "-c", command}, 10*time.Second)
+				return err == nil && code == 0 && strings.HasSuffix(strings.TrimSpace(out), want)
+			})
+		}
 	}
 }
