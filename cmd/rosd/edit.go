@@ -19,7 +19,8 @@ type setting struct {
 }
 
 // edit changes keys of cloud-config.yml, all at once, and lets the machine
-// become so.
+// become so. As any change of the config it goes on to its end when who asked is
+// gone.
 func (c *configurator) edit(ctx context.Context, settings ...setting) (control.ConfigApplied, error) {
 	was, err := c.store.Sum() // first: who changes the file meanwhile is heard
 	if err != nil {
@@ -29,7 +30,7 @@ func (c *configurator) edit(ctx context.Context, settings ...setting) (control.C
 	if err != nil {
 		return control.ConfigApplied{}, err
 	}
-	return c.Write(ctx, control.ConfigWrite{Text: text, Was: was})
+	return c.Write(context.WithoutCancel(ctx), control.ConfigWrite{Text: text, Was: was})
 }
 
 // with is the config that edit would lead to.

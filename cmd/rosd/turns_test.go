@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/rosteros/ros/config"
+	"github.com/rosteros/ros/internal/apply"
 	"github.com/rosteros/ros/internal/control"
 )
 
@@ -27,4 +29,26 @@ func TestAskedByNobody(t *testing.T) {
 		t.Errorf("afterwards: %s, cloud-config.yml\n%s", got, s.cloudConfig(t))
 	}
 	s.must(t, "delete", address)
+}
+
+// One who goes away when it has begun gets all of it: a service that is stopped
+// half way would leave its container in the engine, and its file in the store.
+func TestGoneInTheMiddle(t *testing.T) {
+	s := newStation(t)
+	const address = "http://x/shop.yml"
+	s.site[address] = shop
+	before := s.states()
+	s.must(t, "enable", address)
+	gone, cancel := context.WithCancel(t.Context())
+	real := s.configs.driver.Appliers["services"]
+	s.configs.driver.Appliers["services"] = func(ctx context.Context, h *apply.Host, cfg *config.Config) (apply.Outcome, error) {
+		cancel()
+		return real(ctx, h, cfg)
+	}
+	if err := s.Do(gone, "delete", control.CatalogNames{Names: []string{address}}, func(control.ImageStep) {}); err != nil {
+		t.Error(err)
+	}
+	if got := s.states(); got != before || len(s.store.All()) > 0 {
+		t.Errorf("afterwards: %s, kept %+v\nwant %s", got, s.store.All(), before)
+	}
 }
