@@ -42,7 +42,7 @@ func (a *app) enter(ctx context.Context, argv []string) int {
 	}
 	terminal := a.allTerminal()
 	t, err := a.door().talk(ctx, "POST", "/v1/console/enter", control.Enter{
-		Command: command, Env: console.Pass(a.environ()), Terminal: terminal,
+		Command: command, Env: console.Pass(a.environ()), Terminal: terminal, Size: sizeFor(terminal),
 	})
 	if err != nil {
 		return a.stay(argv, command, err.Error())

@@ -28,6 +28,7 @@ func (a *app) sudo(ctx context.Context, argv []string) int {
 		return 0
 	}
 	q.Env, q.Terminal = console.Pass(a.environ()), a.allTerminal()
+	q.Size = sizeFor(q.Terminal)
 	if dir, err := os.Getwd(); err == nil {
 		q.Dir = dir
 	}

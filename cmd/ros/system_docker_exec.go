@@ -39,9 +39,10 @@ func (a *app) dockerExec() *cli.Command {
 			if err != nil {
 				return err
 			}
+			size := sizeFor(cmd.Bool("tty"))
 			t, err := a.daemon().talk(ctx, "POST", "/v1/containers/"+c.Name+"/exec", control.Exec{
 				Args: args[1:], User: cmd.String("user"), WorkingDir: cmd.String("workdir"), Env: a.environment(cmd.StringSlice("env")),
-				Terminal: cmd.Bool("tty"), Input: cmd.Bool("interactive"),
+				Terminal: cmd.Bool("tty"), Input: cmd.Bool("interactive"), Rows: size.Rows, Columns: size.Columns,
 			})
 			if err != nil {
 				return a.explain("run "+strings.Join(args[1:], " ")+" in "+c.Name, err)

@@ -42,3 +42,13 @@ func terminalSize() (control.Size, bool) {
 	}
 	return control.Size{Rows: size.Row, Columns: size.Col}, true
 }
+
+// sizeFor is the size that a program's terminal has from its beginning: that of
+// ours, if it gets one.
+func sizeFor(terminal bool) control.Size {
+	size, _ := terminalSize()
+	if !terminal {
+		return control.Size{}
+	}
+	return size
+}

@@ -48,7 +48,7 @@ func (c *consoles) Enter(ctx context.Context, uid int, q control.Enter) (*contai
 		return nil, err
 	}
 	return c.runtime.ExecAs(ctx, service, containers.Command{
-		Args: p.Args, Env: p.Env, WorkingDir: p.Dir, Terminal: q.Terminal, Input: true,
+		Args: p.Args, Env: p.Env, WorkingDir: p.Dir, Terminal: q.Terminal, Input: true, Rows: q.Rows, Columns: q.Columns,
 	}, containers.Identity{UID: account.UID, GID: account.GID, Groups: account.Groups})
 }
 
@@ -69,7 +69,7 @@ func (c *consoles) Sudo(ctx context.Context, uid int, q control.Sudo) (*containe
 	if err != nil {
 		return nil, err
 	}
-	command := containers.Command{Args: q.Args, User: q.User, WorkingDir: q.Dir, Terminal: q.Terminal, Input: true}
+	command := containers.Command{Args: q.Args, User: q.User, WorkingDir: q.Dir, Terminal: q.Terminal, Input: true, Rows: q.Rows, Columns: q.Columns}
 	if command.User == "" {
 		command.User = "root"
 	}

@@ -30,6 +30,10 @@ type Command struct {
 	WorkingDir string   `json:"working_dir,omitempty"`
 	Terminal   bool     `json:"terminal,omitempty"`
 	Input      bool     `json:"input,omitempty"` // it has standard input
+	// Rows and Columns are those of the terminal when the program starts; 0: not
+	// known. A program may ask for them before anybody resizes.
+	Rows    uint16 `json:"rows,omitempty"`
+	Columns uint16 `json:"columns,omitempty"`
 }
 
 // Session is a process with somebody in front of it.
@@ -145,6 +149,9 @@ func (r *Runtime) processFor(ctx context.Context, container string, c Command) (
 	p.Cwd = firstOf(c.WorkingDir, p.Cwd)
 	if c.Terminal {
 		p.Env = append(p.Env, "TERM=xterm")
+		if c.Rows > 0 && c.Columns > 0 {
+			p.ConsoleSize = &specs.Box{Height: uint(c.Rows), Width: uint(c.Columns)}
+		}
 	}
 	p.Env = append(p.Env, c.Env...)
 	if c.User != "" {

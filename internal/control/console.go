@@ -52,6 +52,7 @@ type Enter struct {
 	Command  string   `json:"command,omitempty"` // for the shell; "": a login shell
 	Env      []string `json:"env,omitempty"`
 	Terminal bool     `json:"terminal,omitempty"`
+	Size              // of the terminal, when the program starts
 }
 
 // Sudo is a program to run as somebody else in the console, if the config lets
@@ -65,4 +66,5 @@ type Sudo struct {
 	Env      []string `json:"env,omitempty"` // what is passed on of it is known; more by Set
 	Set      []string `json:"set,omitempty"`
 	Terminal bool     `json:"terminal,omitempty"`
+	Size              // of the terminal, when the program starts
 }

@@ -64,6 +64,8 @@ type Exec struct {
 	WorkingDir string   `json:"working_dir,omitempty"`
 	Terminal   bool     `json:"terminal,omitempty"`
 	Input      bool     `json:"input,omitempty"`
+	Rows       uint16   `json:"rows,omitempty"`    // of the terminal when the program starts,
+	Columns    uint16   `json:"columns,omitempty"` // 0: not known
 }
 
 // Usage is what a container takes; the limit of its memory is the machine's

@@ -25,10 +25,10 @@ const (
 // maxFrame bounds a frame that is read.
 const maxFrame = 1 << 20
 
-// Size is that of a terminal.
+// Size is that of a terminal; zero: nobody knows.
 type Size struct {
-	Rows    uint16 `json:"rows"`
-	Columns uint16 `json:"columns"`
+	Rows    uint16 `json:"rows,omitempty"`
+	Columns uint16 `json:"columns,omitempty"`
 }
 
 // Ending is how what was asked for ended.

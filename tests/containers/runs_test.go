@@ -57,6 +57,9 @@ func TestExecSession(t *testing.T) {
 		{name: "input", command: containers.Command{Args: []string{"cat"}, Input: true}, input: "to and fro\n", out: "to and fro\n"},
 		{name: "user", command: containers.Command{Args: []string{"sh", "-c", "id -u; id -g; echo $HOME $MORE"}, User: "clock", Env: []string{"MORE=yes"}}, out: "1201\n1201\n/var/lib/clock yes\n"},
 		{name: "terminal", command: containers.Command{Args: []string{"sh", "-c", "test -t 0 && test -t 1 && echo both"}, Terminal: true, Input: true}, out: "both\r\n"},
+		// Nobody resizes it. crun sets the size while the program starts.
+		{name: "size", command: containers.Command{Args: []string{"sh", "-c",
+			"i=0; until busybox stty size 2>/dev/null | grep . || [ $i = 50 ]; do i=$((i+1)); sleep 0.1; done"}, Terminal: true, Input: true, Rows: 33, Columns: 99}, out: "33 99\r\n"},
 		{name: "folder", command: containers.Command{Args: []string{"sh", "-c", "echo $PWD"}, WorkingDir: "/etc"}, out: "/etc\n"},
 		{name: "a child that stays", command: containers.Command{Args: []string{"sh", "-c", "sleep 1000 & echo gone"}}, out: "gone\n"},
 	} {
