@@ -250,6 +250,23 @@ func TestStartOverLeftovers(t *testing.T) {
 	}
 }
 
+// containerd gives a call up when its deadline is over, perhaps before our own
+// clock says so.
+func TestProbeTakesTooLong(t *testing.T) {
+	f := newFake(t)
+	f.serve()
+	r, _ := newRuntime(t, f)
+	task, err := r.Start(t.Context(), box("ntp"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.fail["exec"] = []error{status.Error(codes.Canceled, "stream terminated by RST_STREAM with error code: CANCEL")}
+	_, _, err = task.Exec(t.Context(), []string{"true"}, time.Hour)
+	if want := `cannot run ["true"] in service "ntp": no end after 1h0m0s`; err == nil || err.Error() != want {
+		t.Errorf("Exec = %v, want %s", err, want)
+	}
+}
+
 func TestStartFails(t *testing.T) {
 	crun := status.Error(codes.Unknown, "failed to create shim task: OCI runtime create failed: executable file `x` not found in $PATH")
 	for _, tt := range []struct {

@@ -11,6 +11,7 @@ import (
 
 	tasksapi "github.com/containerd/containerd/api/services/tasks/v1"
 	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
 
 	"github.com/rosteros/ros/internal/supervise"
 )
@@ -85,8 +86,13 @@ func (t *task) runProbe(ctx context.Context, argv []string, timeout time.Duratio
 
 // afterTimeout says in the user's words that the probe was too slow. That
 // containerd did not answer in that time says nothing about the service.
+//
+// containerd is told the deadline too and may give up a moment before our own
+// clock says so; nobody else ends a call while its context goes on.
 func afterTimeout(bounded context.Context, timeout time.Duration, err error) error {
-	if errors.Is(bounded.Err(), context.DeadlineExceeded) && !supervise.IsDown(err) {
+	late := errors.Is(bounded.Err(), context.DeadlineExceeded)
+	givenUp := bounded.Err() == nil && (hasCode(err, codes.Canceled) || hasCode(err, codes.DeadlineExceeded))
+	if (late || givenUp) && !supervise.IsDown(err) {
 		return fmt.Errorf("no end after %s", timeout)
 	}
 	return err

@@ -127,6 +127,10 @@ func (s taskServer) Start(ctx context.Context, _ *tasksapi.StartRequest) (*tasks
 	return &tasksapi.StartResponse{Pid: 1 << 23}, s.fake.called(ctx, "start")
 }
 
+func (s taskServer) Exec(ctx context.Context, _ *tasksapi.ExecProcessRequest) (*emptypb.Empty, error) {
+	return &emptypb.Empty{}, s.fake.called(ctx, "exec")
+}
+
 func (s taskServer) Kill(ctx context.Context, _ *tasksapi.KillRequest) (*emptypb.Empty, error) {
 	return &emptypb.Empty{}, s.fake.called(ctx, "kill")
 }
