@@ -296,3 +296,40 @@ func TestWrittenOutMeansTheSame(t *testing.T) {
 		t.Errorf("only %d examples were looked at", same)
 	}
 }
+
+// Whatever stands behind the two keys, there is an answer: a service, or a fault
+// that says where.
+func TestWhateverIsTakenFromOthers(t *testing.T) {
+	values := []string{"", "~", "5", "true", "1.5", "''", "a", "b", "[]", "{}", "[a]", "[5]", "[~]", "[[a]]", "[{}]", "{a: b}", "{service: b}", "{service: [b]}", "{service: 5}", "{service: b, file: 5}",
+		"{service: b, file: [x]}", "{service: b, file: ''}", "{service: b, file: .}", "{service: b, file: more.yml}", "{service: b, file: ~}", "{service: '${NONE}'}", "{service: b, file: '${NONE}'}", "{service: '${SET}'}",
+		"[more.yml]", "[{path: more.yml}]", "[{path: [more.yml, more.yml]}]", "[{path: 5}]", "[{path: {a: b}}]", "[{path: more.yml, env_file: none.env}]", "[{path: more.yml, env_file: 5}]", "[{path: more.yml, project_directory: 5}]",
+		"[{path: more.yml, project_directory: [a]}]", "[., /dev/zero]", "['${NONE}.yml']", "[shop.yml]", "more.yml", "2020-01-01", "&a [*a]", "{<<: {service: b}}"}
+	for i, more := range []string{
+		"services: {b: {image: y}}", "services: {b: 5}", "services: {b: }", "services: []", "services: 5", "services: ", "{}", "a", "[]", "networks: 5\nservices: {b: {image: y}}",
+		"services: {b: {image: y, ports: 5, volumes: {a: b}, environment: 5, command: {a: b}, networks: [[n]], depends_on: 5, healthcheck: [], env_file: {}, labels: [5]}}",
+		"services: {b: {image: y, volumes: [5, ~, [a], '::', 'a:b:c:d'], ports: [~, a, [b]], secrets: [5, {target: 5}], configs: [~], ulimits: {nofile: a}, deploy: 5, x-ros: 5}}",
+		"services: {b: {extends: a}, a: {extends: b}}", "include: [more.yml]", "include: [shop.yml]", "x: &x {image: y, <<: *x}\nservices: {b: *x}",
+	} {
+		if i > 0 {
+			values = []string{"[more.yml]", "{service: b, file: more.yml}"}
+		}
+		for _, value := range values {
+			for _, file := range []string{
+				"services:\n  a: {image: x, extends: %s, x-ros: {scope: system}}\n  b: {image: x, x-ros: {scope: system}}\n",
+				"services:\n  a: {image: x, x-ros: {scope: system}}\ninclude: %s\n",
+				"services:\n  b: {image: x, ports: ['80:80'], volumes: ['/a:/b'], environment: {A: b}, x-ros: {scope: system}}\ninclude: %s\n",
+			} {
+				file = strings.Replace(file, "%s", value, 1)
+				services, faults, _ := system(t, map[string]string{"shop.yml": file, "more.yml": more}, false)
+				if len(services) == 0 && len(faults) == 0 {
+					t.Errorf("neither a service nor a fault of\n%s and\n%s", file, more)
+				}
+				for _, f := range faults {
+					if strings.Contains(f, "internal error") {
+						t.Errorf("%s of\n%s and\n%s", f, file, more)
+					}
+				}
+			}
+		}
+	}
+}
