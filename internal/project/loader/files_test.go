@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rosteros/ros/internal/project"
@@ -53,5 +54,18 @@ func TestSecretsAndConfigsOfVariables(t *testing.T) {
 		case fault == "" && (len(c.Files) != 1 || string(c.Files[0].Text) != tt.want):
 			t.Errorf("%s: files %+v, want one with %q", tt.file, c.Files, tt.want)
 		}
+	}
+}
+
+// A pipe in the place of .env must not hold up whoever asks.
+func TestDotEnvThatIsNoFile(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, ".env"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	result := loader.Load(context.Background(), project.Request{Path: "shop.yml", Dir: dir, Name: "shop", Text: []byte("services: {a: {image: x}}")})
+	want := "shop.yml: cannot read " + dir + "/.env: is not a regular file"
+	if len(result.Faults) != 1 || result.Faults[0].Error() != want {
+		t.Errorf("faults %v, want %s", result.Faults, want)
 	}
 }

@@ -9,10 +9,12 @@
 package loader
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -166,10 +168,14 @@ func dotEnv(req project.Request, env types.Mapping) error {
 		return nil
 	}
 	path := filepath.Join(req.Dir, ".env")
-	if _, err := os.Stat(path); err != nil {
+	text, err := yamldoc.Read(path) // which waits for no pipe
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	more, err := dotenv.ReadFile(path, func(key string) (string, bool) { v, ok := env[key]; return v, ok })
+	var more map[string]string
+	if err == nil {
+		more, err = dotenv.ParseWithLookup(bytes.NewReader(text), func(key string) (string, bool) { v, ok := env[key]; return v, ok })
+	}
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", path, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -155,6 +156,10 @@ func (o *origins) include(s *source, way []*source) {
 				paths = texts(p.Value)
 			case "project_directory":
 				home = o.resolved(s, p.Value.Text())
+			case "env_file":
+				for _, file := range texts(p.Value) {
+					o.variables(s, file)
+				}
 			}
 		}
 		for _, path := range paths {
@@ -168,6 +173,7 @@ func (o *origins) include(s *source, way []*source) {
 				if home != "" {
 					next.dir = home
 				}
+				o.dotEnv(s, path, next.dir)
 				o.include(next, way)
 			}
 		}
@@ -276,13 +282,8 @@ func (o *origins) open(s *source, name yamldoc.Value) *source {
 		return done
 	}
 	o.files[path] = nil
-	text, err := yamldoc.Read(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		o.wrong(s, name, "there is no file %s", path)
-		return nil
-	case err != nil:
-		o.wrong(s, name, "%s %v", path, err)
+	text, ok := o.text(s, name, path)
+	if !ok {
 		return nil
 	}
 	doc, wrong := yamldoc.Parse(text)
@@ -294,6 +295,34 @@ func (o *origins) open(s *source, name yamldoc.Value) *source {
 	}
 	o.files[path] = newSource(path, filepath.Dir(path), doc)
 	return o.files[path]
+}
+
+// text is what a file says that another one names.
+func (o *origins) text(s *source, name yamldoc.Value, path string) ([]byte, bool) {
+	text, err := yamldoc.Read(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		o.wrong(s, name, "there is no file %s", path)
+	case err != nil:
+		o.wrong(s, name, "%s %v", path, err)
+	}
+	return text, err == nil
+}
+
+// variables looks at an env_file of include. compose-go would wait for ever for a
+// pipe to say something.
+func (o *origins) variables(s *source, name yamldoc.Value) {
+	if path := o.resolved(s, name.Text()); path != "" && path != os.DevNull { // that: none, also no .env
+		o.text(s, name, path)
+	}
+}
+
+// dotEnv is variables of the one that need not be there.
+func (o *origins) dotEnv(s *source, name yamldoc.Value, dir string) {
+	path := filepath.Join(dir, ".env")
+	if info, err := os.Stat(path); err == nil && !info.IsDir() { // a folder counts as none
+		o.text(s, name, path)
+	}
 }
 
 // place is where a value of the model at path stands.

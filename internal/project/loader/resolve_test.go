@@ -206,6 +206,16 @@ func TestSystemServicesThatCannotTakeFromOthers(t *testing.T) {
 			faults: []string{`shop.yml:2: include[0]: there is no file none.yml`},
 		},
 		{
+			name:   "no variables of an included file",
+			files:  map[string]string{"shop.yml": "include:\n  - {path: more.yml, env_file: [/dev/null]}\n  - path: more.yml\n    env_file: none.env\n", "more.yml": "services: {}\n"},
+			faults: []string{`shop.yml:4: include[1].env_file: there is no file none.env`},
+		},
+		{
+			name:   "variables that are no such file",
+			files:  map[string]string{"shop.yml": "include:\n  - sub/more.yml\n", "sub/more.yml": "services: {}\n", "sub/.env": strings.Repeat("#", 1<<20+1)},
+			faults: []string{`shop.yml:2: include[0]: sub/.env is larger than 1 MiB`},
+		},
+		{
 			name:  "an unset variable",
 			files: map[string]string{"shop.yml": "services:\n  a: {extends: {file: base.yml, service: base}, x-ros: {scope: system}}" + other, "base.yml": "services:\n  base:\n    image: x\n    user: ${NONE}\n"},
 			faults: []string{
