@@ -227,7 +227,7 @@ func checkDockerCompose(t *testing.T, g *guest) {
 	g.sh(t, "sudo ros service enable listed/compose.yml")
 	for command, want := range map[string]string{
 		"docker compose -p listed ps --services --status running": "box",
-		"docker compose ls -q": "listed",
+		"docker compose ls -q | grep -x listed":                   "listed",
 	} {
 		if out := g.sh(t, command); out != want {
 			t.Errorf("%s printed %q, want %q", command, out, want)
