@@ -209,9 +209,11 @@ func pulledImages(t *testing.T, l lab) {
 		}
 		again.eventually(t, stepPatience, again.serviceSays(t, "boxed", "boxed"))
 		again.prints(t, map[string]string{
-			"docker ps -q --filter label=ros.service=boxed | wc -l":                           "1",
-			"sudo system-docker exec pulled cat /etc/says":                                    "pulled",
-			"sudo system-docker ps -a --filter name=byhand --format '{{.State}}'":             "exited",
+			"docker ps -q --filter label=ros.service=boxed | wc -l":               "1",
+			"sudo system-docker exec pulled cat /etc/says":                        "pulled",
+			"sudo system-docker ps -a --filter name=byhand --format '{{.State}}'": "exited",
+		})
+		again.prints(t, map[string]string{ // after that, and a map has no order
 			"sudo system-docker start byhand && sudo system-docker exec byhand cat /etc/says": "byhand\narchived",
 		})
 		again.powerOff(t)
