@@ -83,18 +83,25 @@ func (n *fakeNetworks) Keep(running func(string) bool) {
 	}
 }
 
-// A namespace is there before the container and goes after it.
-func TestNetworkOfAContainer(t *testing.T) {
-	f := newFake(t)
-	_, o := newRuntime(t, f)
-	networks := &fakeNetworks{fakeContainerd: f}
+// withNetworks is newRuntime with networks, and serves.
+func withNetworks(t *testing.T, networks *fakeNetworks) *containers.Runtime {
+	t.Helper()
+	_, o := newRuntime(t, networks.fakeContainerd)
 	o.Networks = networks
 	r, err := containers.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
-	f.serve()
+	t.Cleanup(func() { _ = r.Close() })
+	networks.serve()
+	return r
+}
+
+// A namespace is there before the container and goes after it.
+func TestNetworkOfAContainer(t *testing.T) {
+	f := newFake(t)
+	networks := &fakeNetworks{fakeContainerd: f}
+	r := withNetworks(t, networks)
 	svc := box("web")
 	svc.NetworkMode = compose.NetworkBridge
 	task, err := r.Start(t.Context(), svc)
@@ -128,15 +135,8 @@ func TestNetworkOfAContainer(t *testing.T) {
 // The network of another service has to be there, and is not made.
 func TestNetworkOfAnotherService(t *testing.T) {
 	f := newFake(t)
-	_, o := newRuntime(t, f)
 	networks := &fakeNetworks{fakeContainerd: f, dir: t.TempDir()}
-	o.Networks = networks
-	r, err := containers.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	f.serve()
+	r := withNetworks(t, networks)
 	svc := box("spy")
 	svc.NetworkMode, svc.Hostname = "service:web", "web"
 	f.fail["kill"], f.fail["delete"] = []error{errNotFound}, []error{errNotFound, errNotFound}
