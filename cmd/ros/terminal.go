@@ -46,9 +46,9 @@ func terminalSize() (control.Size, bool) {
 // sizeFor is the size that a program's terminal has from its beginning: that of
 // ours, if it gets one.
 func sizeFor(terminal bool) control.Size {
-	size, _ := terminalSize()
 	if !terminal {
 		return control.Size{}
 	}
+	size, _ := terminalSize() // zero when there is none: nobody knows
 	return size
 }
