@@ -119,15 +119,3 @@ func answered(err error) bool {
 	var status *StatusError
 	return errors.As(err, &status)
 }
-
-// keyLines are the keys in a text with one on each line.
-func keyLines(text string) []string {
-	var keys []string
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if line != "" && !strings.HasPrefix(line, "#") {
-			keys = append(keys, line)
-		}
-	}
-	return keys
-}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/rosteros/ros/internal/sshkeys"
 )
 
 // gce is the metadata service of Google Compute Engine. It is asked by address:
@@ -87,7 +89,7 @@ func gceKeys(instance, project gceAttributes, now time.Time) []string {
 	}
 	var keys []string
 	for _, text := range texts {
-		for _, line := range keyLines(text) {
+		for _, line := range sshkeys.Lines(text) {
 			if key := gceKey(line, now); key != "" {
 				keys = append(keys, key)
 			}

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/rosteros/ros/internal/sshkeys"
 )
 
 // getEncoded is get of a key that another one, KEY.encoding, says how to decode.
@@ -290,7 +292,7 @@ func (v vmwareSettings) appliance(d *Data) {
 	d.InstanceID = cmp.Or(d.InstanceID, v.properties["instance-id"])
 	d.Hostname = cmp.Or(d.Hostname, v.properties["local-hostname"])
 	if len(d.SSHKeys) == 0 {
-		d.SSHKeys = keyLines(v.properties["public-keys"])
+		d.SSHKeys = sshkeys.Lines(v.properties["public-keys"])
 	}
 	text := v.properties["user-data"]
 	if d.UserData != nil || text == "" {

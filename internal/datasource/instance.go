@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/rosteros/ros/internal/sshkeys"
 )
 
 // instanceTree is metadata as EC2 has it, a page for each value. Others have it
@@ -59,7 +61,7 @@ func (t instanceTree) sshKeys(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	var keys []string
-	for _, line := range keyLines(string(text)) {
+	for _, line := range sshkeys.Lines(string(text)) {
 		if isKey(line) {
 			keys = append(keys, line)
 			continue
@@ -73,7 +75,7 @@ func (t instanceTree) sshKeys(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		keys = append(keys, keyLines(string(key))...)
+		keys = append(keys, sshkeys.Lines(string(key))...)
 	}
 	return keys, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/rosteros/ros/internal/sshkeys"
 	"github.com/rosteros/ros/internal/yamldoc"
 )
 
@@ -169,7 +170,7 @@ func publicKeys(n *yaml.Node) ([]string, error) {
 	case 0:
 		return nil, nil
 	case yaml.ScalarNode:
-		return keyLines(n.Value), nil
+		return sshkeys.Lines(n.Value), nil
 	case yaml.SequenceNode, yaml.MappingNode:
 		var keys []string
 		for i, item := range n.Content {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/rosteros/ros/internal/sshkeys"
 )
 
 // openStack is the metadata service of OpenStack's Nova.
@@ -88,7 +90,7 @@ func openStackMeta(text []byte) (*Data, error) {
 		d.Hostname = meta.Name
 	}
 	for _, name := range slices.Sorted(maps.Keys(meta.PublicKeys)) {
-		d.SSHKeys = append(d.SSHKeys, keyLines(meta.PublicKeys[name])...)
+		d.SSHKeys = append(d.SSHKeys, sshkeys.Lines(meta.PublicKeys[name])...)
 	}
 	return d, nil
 }

@@ -7,7 +7,8 @@ import (
 	"io"
 	"os"
 	"path"
-	"strings"
+
+	"github.com/rosteros/ros/internal/sshkeys"
 )
 
 // marker begins a disk that asks to be formatted, as docker-machine and
@@ -49,16 +50,6 @@ func readMark(device string) (marked bool, keys []string, err error) {
 		if err != nil {
 			return true, nil, nil
 		}
-		return true, keyLines(string(text)), nil
+		return true, sshkeys.Lines(string(text)), nil
 	}
-}
-
-// keyLines are the lines of an authorized_keys file that have a key.
-func keyLines(text string) (keys []string) {
-	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-			keys = append(keys, line)
-		}
-	}
-	return keys
 }

@@ -13,6 +13,7 @@ import (
 // above it. docs/architecture.md says what each is for.
 var order = []string{
 	"internal/cmdline",
+	"internal/sshkeys",
 	"internal/atomicfile",
 	"internal/stateformat",
 	"internal/maintenance",
