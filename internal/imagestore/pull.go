@@ -90,6 +90,9 @@ func (s *Store) pull(ctx context.Context, name string, p *progress) (Image, erro
 		case <-time.After(pause):
 		}
 	}
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return Image{}, ctx.Err() // not what became of the connection meanwhile
+	}
 	if err != nil {
 		return Image{}, explain(full, err)
 	}
